@@ -1,0 +1,15 @@
+"""capfix: capture from Linux interfaces that misbehave, with a link-layer header Wireshark can decode.
+
+A packet takes one road, and no way leads back:
+
+    kernel ring (SOCK_DGRAM) -- ring block --> transcode -- pcapng blocks --> sink: file, rotating files, pipe
+
+`framing` decides the link-layer header, in one place for every source. Imports point one way:
+
+    cli -> config -> session -> kernel, sink -> transcode -> framing -> wire -> errors
+
+What stands right of `kernel, sink` never opens, reads, writes, logs, sleeps or looks at the clock. A module with
+a .pxd file beside it is compiled by the ordinary build, and runs uncompiled with the same results.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Gives bytes away."""

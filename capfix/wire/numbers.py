@@ -1,0 +1,61 @@
+"""Numbers that the kernel and the file formats give, by the names their headers use.
+
+Sources: linux/if_ether.h, linux/if_arp.h, linux/if_packet.h; tcpdump.org, link-layer header types.
+"""
+
+from typing import Final
+
+# EtherTypes, and the numbers below 0x0600 that Linux uses beside them (linux/if_ether.h)
+ETH_P_802_3: Final = 0x0001  # Novell 802.3 without LLC
+ETH_P_ALL: Final = 0x0003
+ETH_P_802_2: Final = 0x0004  # 802.3 with LLC
+ETH_P_IP: Final = 0x0800
+ETH_P_ARP: Final = 0x0806
+ETH_P_8021Q: Final = 0x8100
+ETH_P_IPV6: Final = 0x86DD
+ETH_P_MPLS_UC: Final = 0x8847
+ETH_P_PPP_SES: Final = 0x8864
+ETH_P_8021AD: Final = 0x88A8
+ETH_P_LLDP: Final = 0x88CC
+ETH_P_802_3_MIN: Final = 0x0600  # from here on an EtherType, below it a length
+
+# Hardware types (linux/if_arp.h)
+ARPHRD_ETHER: Final = 1
+ARPHRD_INFINIBAND: Final = 32
+ARPHRD_PPP: Final = 512
+ARPHRD_RAWIP: Final = 519
+ARPHRD_TUNNEL: Final = 768
+ARPHRD_TUNNEL6: Final = 769
+ARPHRD_LOOPBACK: Final = 772
+ARPHRD_SIT: Final = 776
+ARPHRD_IPGRE: Final = 778
+ARPHRD_NETLINK: Final = 824
+ARPHRD_NONE: Final = 0xFFFE
+
+HARDWARE_TYPE_NAMES: Final = {
+    ARPHRD_ETHER: "Ethernet",
+    ARPHRD_INFINIBAND: "InfiniBand",
+    ARPHRD_PPP: "PPP",
+    ARPHRD_RAWIP: "raw IP",
+    ARPHRD_TUNNEL: "IPIP tunnel",
+    ARPHRD_TUNNEL6: "IP6IP6 tunnel",
+    ARPHRD_LOOPBACK: "loopback",
+    ARPHRD_SIT: "SIT tunnel",
+    ARPHRD_IPGRE: "GRE tunnel",
+    ARPHRD_NETLINK: "netlink",
+    ARPHRD_NONE: "no link layer",
+}
+
+# Packet types (linux/if_packet.h)
+PACKET_HOST: Final = 0
+PACKET_BROADCAST: Final = 1
+PACKET_MULTICAST: Final = 2
+PACKET_OTHERHOST: Final = 3
+PACKET_OUTGOING: Final = 4
+
+# Link types (tcpdump.org), as in a file
+LINKTYPE_ETHERNET: Final = 1
+LINKTYPE_LINUX_SLL: Final = 113
+LINKTYPE_LINUX_SLL2: Final = 276
+
+LINK_TYPES: Final = {"sll": LINKTYPE_LINUX_SLL, "sll2": LINKTYPE_LINUX_SLL2, "ethernet": LINKTYPE_ETHERNET}
