@@ -53,6 +53,19 @@ PACKET_MULTICAST: Final = 2
 PACKET_OTHERHOST: Final = 3
 PACKET_OUTGOING: Final = 4
 
+# Ring (linux/if_packet.h): status bits, and lengths in bytes
+TP_STATUS_KERNEL: Final = 0
+TP_STATUS_USER: Final = 1
+TP_STATUS_CSUMNOTREADY: Final = 1 << 3
+TP_STATUS_VLAN_VALID: Final = 1 << 4
+TP_STATUS_VLAN_TPID_VALID: Final = 1 << 6
+TP_STATUS_CSUM_VALID: Final = 1 << 7
+TP_STATUS_GSO_TCP: Final = 1 << 8
+RING_BLOCK_HEADER_LENGTH: Final = 48  # tpacket_block_desc
+RING_BLOCK_STATUS_OFFSET: Final = 8  # block_status in it
+TPACKET3_HEADER_LENGTH: Final = 48  # tpacket3_hdr; the sockaddr_ll follows
+SOCKADDR_LL_LENGTH: Final = 20
+
 # Link types (tcpdump.org), as in a file
 LINKTYPE_ETHERNET: Final = 1
 LINKTYPE_LINUX_SLL: Final = 113

@@ -1,0 +1,98 @@
+"""TPACKET_V3: how the kernel lays packets into the blocks of a ring.
+
+Compiled. All fields are in host byte order but the protocol. A packet's header is followed by a sockaddr_ll, and
+`tp_net` bytes from the header's start by the network layer; on a SOCK_DGRAM socket nothing lies before that.
+
+Source: linux/if_packet.h, struct tpacket_block_desc, tpacket3_hdr and sockaddr_ll.
+"""
+
+from dataclasses import dataclass
+
+import cython
+
+from capfix.errors import TruncatedError
+from capfix.wire.numbers import (
+    ETH_P_8021Q,
+    RING_BLOCK_HEADER_LENGTH,
+    SOCKADDR_LL_LENGTH,
+    TP_STATUS_CSUM_VALID,
+    TP_STATUS_CSUMNOTREADY,
+    TP_STATUS_GSO_TCP,
+    TP_STATUS_VLAN_TPID_VALID,
+    TP_STATUS_VLAN_VALID,
+    TPACKET3_HEADER_LENGTH,
+)
+
+if not cython.compiled:  # the .pxd file has it otherwise
+    from capfix.wire.facts import Facts
+
+@dataclass(frozen=True, slots=True)
+class RingBlock:
+    """The descriptor of a ring block. Offsets and lengths in bytes from its start, times in ns since 1970."""
+
+    packet_count: int
+    first_packet_at: int
+    length: int
+    first_timestamp_ns: int
+
+
+def decode_ring_block(data: memoryview) -> RingBlock:
+    """Return the descriptor at the start of `data`, one block of the ring.
+
+    Raises:
+        TruncatedError: `data` is shorter than a descriptor.
+    """
+    if len(data) < RING_BLOCK_HEADER_LENGTH:
+        raise TruncatedError("ring block", len(data), RING_BLOCK_HEADER_LENGTH)
+    count, first, length = (int.from_bytes(data[at : at + 4], "little") for at in (12, 16, 20))
+    seconds, nanoseconds = (int.from_bytes(data[at : at + 4], "little") for at in (32, 36))
+    return RingBlock(count, first, min(length, len(data)), seconds * 1_000_000_000 + nanoseconds)
+
+
+def _load_u16(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
+    return buf[at] | (buf[at + 1] << 8)
+
+
+def _load_u32(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
+    return buf[at] | (buf[at + 1] << 8) | (buf[at + 2] << 16) | (cython.cast(cython.uint, buf[at + 3]) << 24)
+
+
+def read_packet(buf: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t, facts: Facts) -> cython.bint:
+    """Read the packet whose header starts at `at` into `facts`; False when it does not lie within `end`.
+
+    The offsets in `facts` count from `buf`, like `at` and `end`.
+    """
+    status: cython.uint
+    captured: cython.Py_ssize_t
+    payload_at: cython.Py_ssize_t
+    if at < 0 or end - at < TPACKET3_HEADER_LENGTH + SOCKADDR_LL_LENGTH:
+        return False
+    captured = _load_u32(buf, at + 12)
+    payload_at = at + _load_u16(buf, at + 26)
+    if captured > end - payload_at:
+        return False
+    status = _load_u32(buf, at + 20)
+    facts.timestamp_ns = _load_u32(buf, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000) + _load_u32(buf, at + 8)
+    facts.captured_length = captured
+    facts.original_length = _load_u32(buf, at + 16)
+    facts.payload_at = payload_at
+    facts.checksum_not_ready = (status & TP_STATUS_CSUMNOTREADY) != 0
+    facts.checksum_valid = (status & TP_STATUS_CSUM_VALID) != 0
+    facts.segmentation_offloaded = (status & TP_STATUS_GSO_TCP) != 0
+    facts.vlan_tpid = 0
+    if status & TP_STATUS_VLAN_VALID:
+        facts.vlan_tci = _load_u32(buf, at + 32) & 0xFFFF
+        facts.vlan_tpid = _load_u16(buf, at + 36) if status & TP_STATUS_VLAN_TPID_VALID else ETH_P_8021Q
+    at += TPACKET3_HEADER_LENGTH
+    facts.protocol = (buf[at + 2] << 8) | buf[at + 3]
+    facts.ifindex = _load_u32(buf, at + 4)
+    facts.hardware_type = _load_u16(buf, at + 8)
+    facts.packet_type = buf[at + 10]
+    facts.address_length = buf[at + 11]
+    facts.address_at = at + 12
+    return True
+
+
+def next_packet(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return the offset of the packet behind the one at `at`."""
+    return at + _load_u32(buf, at)
