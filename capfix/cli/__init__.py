@@ -1,0 +1,68 @@
+"""The command line: one module a command.
+
+Each command's module has `add_parser(subparsers)`, which adds the command's parser and sets its `run`: a function
+that takes the parsed namespace and returns the exit status. Whatever takes long to import is imported in there, so
+that `capfix --version` and every `--help` are quick.
+
+Exit status: 0 done, 1 trouble, 2 wrong usage, 130 interrupted from the keyboard.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from capfix.cli.build import version_line
+from capfix.errors import CapfixError, UsageError
+
+#: What `add_parser` is given: the object that argparse returns from `add_subparsers`.
+Subparsers = Any
+
+#: In the order in which `capfix --help` lists them.
+COMMANDS: tuple[Callable[[Subparsers], None], ...] = ()
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that wants options in full, and raises what is wrong instead of exiting."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` (default: the process's own) and return the exit status.
+
+    A mistake of the user and a failure of the system come out as one sentence on stderr, never as a stack trace.
+    """
+    try:
+        parsed = _parser().parse_args(arguments)
+        status: int = parsed.run(parsed)
+        sys.stdout.flush()
+        return status
+    except CapfixError as error:
+        print(f"capfix: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a table has gone. Python flushes stdout once more on its way out, which must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SystemExit as leaving:  # argparse leaves this way after --help and --version
+        return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="capfix",
+        description="Capture from Linux interfaces that misbehave, with a link-layer header Wireshark can decode.",
+    )
+    parser.add_argument("--version", action="version", version=version_line())
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add_parser in COMMANDS:
+        add_parser(subparsers)
+    return parser

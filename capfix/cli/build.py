@@ -1,0 +1,31 @@
+"""How this capfix was built: which of its modules are compiled."""
+
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
+from pathlib import Path
+
+import capfix
+
+
+def uncompiled_modules() -> list[str]:
+    """Return the names of the modules that the ordinary build compiles and that stand here uncompiled.
+
+    Those are the ones with a .pxd file beside them. Empty means compiled; nothing is imported to find out, other
+    than the packages they stand in.
+    """
+    package = Path(capfix.__file__).parent
+    names = sorted(
+        ".".join(path.relative_to(package.parent).with_suffix("").parts) for path in package.rglob("*.pxd")
+    )
+    return [name for name in names if not _is_extension(name)]
+
+
+def _is_extension(name: str) -> bool:
+    spec = find_spec(name)
+    return spec is not None and spec.origin is not None and spec.origin.endswith(tuple(EXTENSION_SUFFIXES))
+
+
+def version_line() -> str:
+    """Return what `capfix --version` prints, which says whether this capfix is compiled."""
+    how = "uncompiled: right, and slow" if uncompiled_modules() else "compiled"
+    return f"capfix {capfix.__version__} ({how})"

@@ -1,0 +1,100 @@
+"""The command line as a whole: its exit statuses and what it says on stderr."""
+
+import subprocess
+import sys
+
+import pytest
+
+import capfix
+from capfix import cli
+from capfix.cli import build
+from capfix.errors import CapfixError, CaptureError, UsageError
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """A command line with the one command `try`, whose handler the test chooses."""
+
+    def use(handler):
+        def add_parser(subparsers):
+            parser = subparsers.add_parser("try")
+            parser.add_argument("--number", type=int)
+            parser.set_defaults(run=handler)
+
+        monkeypatch.setattr(cli, "COMMANDS", (add_parser,))
+
+    return use
+
+
+def test_status_is_what_the_command_returns(command):
+    """The exit status is what the command's handler returns for the parsed arguments."""
+    command(lambda parsed: parsed.number)
+    assert cli.main(["try", "--number", "1"]) == 1
+
+
+@pytest.mark.parametrize(("error", "status"), [(CaptureError, 1), (CapfixError, 1), (UsageError, 2)])
+def test_errors_become_one_sentence_and_a_status(command, capsys, error, status):
+    """An error is one sentence on stderr, with the exit status of its kind, and nothing on stdout."""
+
+    def handler(parsed):
+        raise error("the ring is gone")
+
+    command(handler)
+    assert cli.main(["try"]) == status
+    assert capsys.readouterr() == ("", "capfix: the ring is gone\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "capfix: the following arguments are required: COMMAND; see `capfix --help`\n"),
+        (
+            ["try", "--number", "x"],
+            "capfix: argument --number: invalid int value: 'x'; see `capfix try --help`\n",
+        ),
+        (["try", "--num", "1"], "capfix: unrecognized arguments: --num 1; see `capfix --help`\n"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(command, capsys, arguments, sentence):
+    """Wrong usage, abbreviated options included, is one sentence that says where the help is, and status 2."""
+    command(lambda parsed: 0)
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr() == ("", sentence)
+
+
+def test_interrupt_is_status_130(command):
+    """An interrupt from the keyboard that no command has handled ends without a stack trace."""
+
+    def handler(parsed):
+        raise KeyboardInterrupt
+
+    command(handler)
+    assert cli.main(["try"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("missing", "how"), [([], "compiled"), (["capfix.x"], "uncompiled: right, and slow")]
+)
+def test_version_says_whether_it_is_compiled(monkeypatch, capsys, missing, how):
+    """`capfix --version` prints the version and whether the hot path is compiled, with status 0."""
+    monkeypatch.setattr(build, "uncompiled_modules", lambda: missing)
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"capfix {capfix.__version__} ({how})\n"
+
+
+def test_module_runs_as_a_program():
+    """`python -m capfix` runs the same command line."""
+    done = subprocess.run([sys.executable, "-m", "capfix", "--version"], capture_output=True, text=True)
+    assert done.stdout.startswith(f"capfix {capfix.__version__} (")
+
+
+def test_reader_of_stdout_may_leave():
+    """A reader that goes away while a command prints, as `head` does, causes no complaint."""
+    program = (
+        "import sys; from capfix import cli\n"
+        "def add(s): s.add_parser('try').set_defaults(run=lambda parsed: print('x' * 1000000) or 0)\n"
+        "cli.COMMANDS = (add,); sys.exit(cli.main(['try']))"
+    )
+    shell = f'"{sys.executable}" -c "$PROGRAM" | head -c 1 >/dev/null'
+    done = subprocess.run(["sh", "-c", shell], env={"PROGRAM": program}, capture_output=True)
+    assert done.stderr == b""
