@@ -22,7 +22,8 @@ DIRECTIVES = {
 
 def compiled_extensions() -> list[Extension]:
     """Return an extension for each module that has a .pxd file, optional unless the build must compile."""
-    sources = sorted(path.with_suffix(".py") for path in Path("capfix").rglob("*.pxd"))
+    declared = (path.with_suffix(".py") for path in Path("capfix").rglob("*.pxd"))
+    sources = sorted(source for source in declared if source.exists())
     extensions = [
         Extension(".".join(source.with_suffix("").parts), [str(source)], extra_compile_args=["-O3"])
         for source in sources

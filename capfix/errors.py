@@ -9,6 +9,7 @@
             NoSuchInterfaceError
             PrivilegeError      a capability is missing
         SinkError               the output failed
+            ReaderGoneError     nobody reads the pipe any more
 
 Errors carry values; the sentence a person reads is made from them here. `exit_status` is what the program
 ends with when the error reaches the command line: 1 trouble, 2 wrong usage.
@@ -92,4 +93,23 @@ class PrivilegeError(CaptureError):
 
 
 class SinkError(CapfixError):
-    """The output could not be opened, written or finished."""
+    """The output could not be opened, written or finished.
+
+    `written` is how many bytes of what was to be written arrived, `errno` the system's number where it gave one.
+    """
+
+    def __init__(self, message: str, written: int = 0, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.written = written
+        self.errno = errno
+
+    @classmethod
+    def from_os(cls, what: str, error: OSError, written: int = 0) -> "SinkError":
+        """Return the error for what the system refused, in one sentence."""
+        return cls(f"{what}: {(error.strerror or str(error)).lower()}", written, error.errno)
+
+
+class ReaderGoneError(SinkError):
+    """Nobody reads the pipe any more. For a capture that is a reason to end, not a trouble."""
+
+    exit_status = 0

@@ -34,7 +34,6 @@ from capfix.wire.numbers import (
     LINKTYPE_ETHERNET,
     LINKTYPE_LINUX_SLL,
     PACKET_BROADCAST,
-    PACKET_HOST,
     PACKET_MULTICAST,
     PACKET_OTHERHOST,
     PACKET_OUTGOING,
@@ -309,7 +308,7 @@ def _inner_tags_length(buf: cython.p_uchar, facts: Facts) -> cython.Py_ssize_t:
         if inner_type == facts.protocol:
             length = 4
         elif (
-            (inner_type == ETH_P_8021Q or inner_type == ETH_P_8021AD)
+            (inner_type in (ETH_P_8021Q, ETH_P_8021AD))
             and captured >= 8
             and (buf[at + 6] << 8 | buf[at + 7]) == facts.protocol
         ):

@@ -29,6 +29,7 @@ cdef class Transcoder:
     cdef unsigned char[::1] _has_mac
     cdef unsigned char[::1] _macs
     cdef int[::1] _slots
+    cdef Py_ssize_t _slot_count
 
     cdef Py_ssize_t _convert(
         self,

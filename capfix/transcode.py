@@ -58,7 +58,12 @@ NO_LIMIT: Final = (1 << 62) - 1  # more packets than there can be
 
 # What a packet's block takes beside its data and the caller's options, at most: 3 bytes are padding
 PACKET_OVERHEAD: Final = (
-    PACKET_HEADER_LENGTH + HEADER_LIMIT + 3 + FLAGS_OPTION_LENGTH + DROPCOUNT_OPTION_LENGTH + PACKET_TRAILER_LENGTH
+    PACKET_HEADER_LENGTH
+    + HEADER_LIMIT
+    + 3
+    + FLAGS_OPTION_LENGTH
+    + DROPCOUNT_OPTION_LENGTH
+    + PACKET_TRAILER_LENGTH
 )
 
 _EMPTY_SLOT: Final = -1
@@ -90,6 +95,7 @@ class Transcoder:
         self._has_mac = array("B", [0])
         self._macs = array("B", bytes(6))
         self._slots = array("i", [_EMPTY_SLOT] * 8)
+        self._slot_count = 8
 
     def add_interface(self, ifindex: int, interface_id: int, mac: bytes | None) -> None:
         """Write packets of `ifindex` as of interface block `interface_id`; `mac` is its own address, 6 bytes or None.
@@ -125,7 +131,8 @@ class Transcoder:
                 slot = (slot + 1) % size
             slots[slot] = known_row
         self._ifindexes, self._interface_ids, self._delivered = ifindexes, ids, delivered
-        self._has_mac, self._macs, self._slots = has_mac, macs, slots
+        self._has_mac, self._macs = has_mac, macs
+        self._slots, self._slot_count = slots, size
 
     def delivered(self, ifindex: int) -> int:
         """Return how many packets of this interface were written since interfaces were last forgotten."""
@@ -146,11 +153,11 @@ class Transcoder:
 
     def convert(
         self,
-        block: cython.const[cython.uchar][::1],
+        block: cython.const[cython.uchar][::1],  # type: ignore[valid-type]
         out: cython.uchar[::1],
         at: cython.Py_ssize_t,
         limit: cython.longlong = NO_LIMIT,
-        options: cython.const[cython.uchar][::1] = b"",
+        options: cython.const[cython.uchar][::1] = b"",  # type: ignore[valid-type]
     ) -> cython.Py_ssize_t:
         """Convert packets of the ring block begun last into `out` from `at`; return where the output ends.
 
@@ -229,7 +236,9 @@ class Transcoder:
             self.unknown_ifindex = facts.ifindex
             self.stopped_for = _UNKNOWN_INTERFACE
             return at
-        frame_limit = BLOCK_LIMIT - PACKET_HEADER_LENGTH - FLAGS_OPTION_LENGTH - PACKET_TRAILER_LENGTH - options_length
+        frame_limit = (
+            BLOCK_LIMIT - PACKET_HEADER_LENGTH - FLAGS_OPTION_LENGTH - PACKET_TRAILER_LENGTH - options_length
+        )
         if self.pending_drops:
             frame_limit -= DROPCOUNT_OPTION_LENGTH
         frame_length = HEADER_LIMIT + cython.cast(cython.Py_ssize_t, facts.captured_length)
@@ -237,7 +246,12 @@ class Transcoder:
             self.stopped_for = _OUTPUT_FULL
             return at
         header_length = self.framer.put_header(
-            out, at + PACKET_HEADER_LENGTH, buf, facts, self._mac_table(), row * 6 if self._has_mac[row] else -1
+            out,
+            at + PACKET_HEADER_LENGTH,
+            buf,
+            facts,
+            self._mac_table(),
+            row * 6 if self._has_mac[row] else -1,
         )
         if header_length < 0:
             self.not_carried += 1
@@ -245,7 +259,13 @@ class Transcoder:
         frame_length = header_length + cython.cast(cython.Py_ssize_t, facts.captured_length)
         if frame_length > frame_limit:
             frame_length = frame_limit
-        _copy(out, at + PACKET_HEADER_LENGTH + header_length, buf, facts.payload_at, frame_length - header_length)
+        _copy(
+            out,
+            at + PACKET_HEADER_LENGTH + header_length,
+            buf,
+            facts.payload_at,
+            frame_length - header_length,
+        )
         total = put_enhanced_packet(
             out,
             at,
@@ -273,7 +293,7 @@ class Transcoder:
         row: cython.Py_ssize_t
         if self._ifindexes[self._last_row] == ifindex and ifindex:
             return self._last_row
-        mask = self._slots.shape[0] - 1 if cython.compiled else len(self._slots) - 1
+        mask = self._slot_count - 1
         slot = ifindex & mask
         while self._slots[slot] != _EMPTY_SLOT:
             row = self._slots[slot]

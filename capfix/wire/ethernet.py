@@ -17,7 +17,9 @@ def parse_mac(text: str) -> bytes:
         FormatError: it is not written so.
     """
     if not _MAC.fullmatch(text):
-        raise FormatError("MAC address", "text", repr(text), "six pairs of hexadecimal digits, as 02:00:5e:10:00:01")
+        raise FormatError(
+            "MAC address", "text", repr(text), "six pairs of hexadecimal digits, as 02:00:5e:10:00:01"
+        )
     return bytes.fromhex(text.replace(":", "").replace("-", ""))
 
 

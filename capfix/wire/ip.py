@@ -10,7 +10,9 @@ import cython
 from capfix.wire.numbers import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6
 
 
-def protocol_by_version(buf: cython.p_uchar, at: cython.Py_ssize_t, captured: cython.Py_ssize_t) -> cython.uint:
+def protocol_by_version(
+    buf: cython.p_uchar, at: cython.Py_ssize_t, captured: cython.Py_ssize_t
+) -> cython.uint:
     """Return the EtherType that the version nibble at `at` stands for, 0 when it is none of IP's."""
     if captured > 0:
         if buf[at] >> 4 == 4:

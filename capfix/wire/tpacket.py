@@ -26,6 +26,7 @@ from capfix.wire.numbers import (
 if not cython.compiled:  # the .pxd file has it otherwise
     from capfix.wire.facts import Facts
 
+
 @dataclass(frozen=True, slots=True)
 class RingBlock:
     """The descriptor of a ring block. Offsets and lengths in bytes from its start, times in ns since 1970."""
@@ -57,7 +58,9 @@ def _load_u32(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
     return buf[at] | (buf[at + 1] << 8) | (buf[at + 2] << 16) | (cython.cast(cython.uint, buf[at + 3]) << 24)
 
 
-def read_packet(buf: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t, facts: Facts) -> cython.bint:
+def read_packet(
+    buf: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t, facts: Facts
+) -> cython.bint:
     """Read the packet whose header starts at `at` into `facts`; False when it does not lie within `end`.
 
     The offsets in `facts` count from `buf`, like `at` and `end`.
@@ -72,7 +75,9 @@ def read_packet(buf: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize
     if captured > end - payload_at:
         return False
     status = _load_u32(buf, at + 20)
-    facts.timestamp_ns = _load_u32(buf, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000) + _load_u32(buf, at + 8)
+    facts.timestamp_ns = _load_u32(buf, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000) + _load_u32(
+        buf, at + 8
+    )
     facts.captured_length = captured
     facts.original_length = _load_u32(buf, at + 16)
     facts.payload_at = payload_at

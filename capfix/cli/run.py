@@ -1,0 +1,106 @@
+"""`capfix run`: the capture."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from capfix.config import parse_count, parse_stop
+from capfix.errors import CapfixError, FormatError
+from capfix.session.options import DEFAULT_LINK, RunOptions
+from capfix.wire.ethernet import parse_mac
+from capfix.wire.numbers import LINK_TYPES
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the parser of `capfix run`."""
+    parser = subparsers.add_parser(
+        "run",
+        help="capture packets and write them as pcapng",
+        description="Capture packets, rebuild their link-layer header, and write them as pcapng.",
+    )
+    parser.add_argument(
+        "-i",
+        "--interface",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="capture on this interface, or on `any`; may be given several times",
+    )
+    parser.add_argument(
+        "-o",
+        "-w",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="write here; `-` is stdout; an existing file is replaced",
+    )
+    parser.add_argument(
+        "--link",
+        choices=LINK_TYPES,
+        default=DEFAULT_LINK,
+        help="the header to write: Linux cooked (sll, sll2) or ethernet with made-up addresses; default %(default)s",
+    )
+    parser.add_argument(
+        "--local-mac",
+        type=_argument(parse_mac),
+        metavar="MAC",
+        help="our own address in ethernet headers; default: the interface's, if it has one",
+    )
+    parser.add_argument(
+        "--peer-mac",
+        type=_argument(parse_mac),
+        metavar="MAC",
+        help="the address of whoever we talk to in ethernet headers",
+    )
+    parser.add_argument(
+        "-c", "--count", type=_argument(parse_count), metavar="N", help="stop after N packets"
+    )
+    parser.add_argument(
+        "-a",
+        "--stop",
+        type=_argument(parse_stop),
+        metavar="duration:SECONDS",
+        help="stop after that long",
+    )
+    parser.add_argument(
+        "-B",
+        "--ring-size",
+        type=_argument(parse_count),
+        metavar="MIB",
+        help="size of the kernel's ring, all interfaces together; default: by free memory, at most 64",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no live line while capturing")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
+    parser.set_defaults(run=_run)
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return `parse` as an argument type: its error becomes argparse's, which names the option."""
+
+    def parse_argument(text: str) -> Any:
+        try:
+            return parse(text)
+        except FormatError as exc:
+            raise argparse.ArgumentTypeError(f"{exc.found} is not {exc.expected}") from exc
+        except CapfixError as exc:
+            raise argparse.ArgumentTypeError(str(exc)) from exc
+
+    return parse_argument
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    options = RunOptions(
+        interfaces=tuple(dict.fromkeys(arguments.interface)),
+        output=arguments.output,
+        link=arguments.link,
+        local_mac=arguments.local_mac,
+        peer_mac=arguments.peer_mac,
+        count=arguments.count,
+        duration=arguments.stop,
+        ring_size_mib=arguments.ring_size,
+        quiet=arguments.quiet,
+        verbose=arguments.verbose,
+    )
+    from capfix.session.start import run_capture
+
+    return run_capture(options)

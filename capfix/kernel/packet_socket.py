@@ -1,0 +1,171 @@
+"""A packet socket with a ring: the kernel writes packets into memory that it shares with us.
+
+PF_PACKET, SOCK_DGRAM, TPACKET_V3: the ring is a circle of ring blocks. The kernel fills one, and gives it to us when
+it is full or its retire time has passed; we give it back when its packets are taken.
+
+Source: packet(7); linux/if_packet.h; the kernel's Documentation/networking/packet_mmap.rst.
+"""
+
+import ctypes
+import mmap
+import os
+import socket
+import struct
+from array import array
+from typing import Final
+
+from capfix.errors import CaptureError, PrivilegeError
+from capfix.kernel.atomics import load_acquire, store_release
+from capfix.wire.numbers import ETH_P_ALL, RING_BLOCK_STATUS_OFFSET, TP_STATUS_KERNEL, TP_STATUS_USER
+
+SOL_PACKET: Final = 263
+PACKET_RX_RING: Final = 5
+PACKET_STATISTICS: Final = 6
+PACKET_VERSION: Final = 10
+TPACKET_V3: Final = 2
+SO_ATTACH_FILTER: Final = 26
+
+RING_BLOCK_SIZE: Final = 1 << 20  # keeps a 64 KiB packet whole: one that fills a block is cut without a word
+SMALLEST_RING_BLOCK_SIZE: Final = 1 << 17  # from here on every packet stays whole
+FRAME_SIZE: Final = 1 << 11  # of no meaning in TPACKET_V3, but checked
+ANY: Final = 0  # the interface index that stands for all
+
+_SOCKADDR_LL = struct.Struct("=HHi12x")
+_libc = ctypes.CDLL(None, use_errno=True)  # Python's own bind takes names, and none that stands for all
+_REJECT_ALL: Final = struct.pack("=HBBI", 0x06, 0, 0, 0)  # BPF: ret 0
+
+
+class PacketRing:
+    """A packet socket and its ring.
+
+    Opened for no protocol, so that nothing arrives before `bind`. `statistics` are totals since the socket was opened.
+    Ring blocks come out in the order in which the kernel filled them.
+    """
+
+    def __init__(self, ring_size_bytes: int, retire_timeout_ms: int) -> None:
+        """Open the socket and map a ring of about `ring_size_bytes`: whole ring blocks, at least two.
+
+        Raises:
+            PrivilegeError: CAP_NET_RAW is missing.
+            CaptureError: the kernel has no memory for such a ring, or refuses it for another reason.
+        """
+        self.block_size, self.block_count = ring_geometry(ring_size_bytes)
+        self.received = 0
+        self.dropped = 0
+        self._next = 0
+        self._drops_before = [0] * self.block_count
+        self._unplaced_drops = 0
+        try:
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+        except PermissionError as exc:
+            raise PrivilegeError("open a packet socket", "CAP_NET_RAW") from exc
+        try:
+            self._map(retire_timeout_ms)
+        except OSError as exc:
+            self.socket.close()
+            raise CaptureError(
+                f"cannot make a ring of {ring_size_bytes >> 20} MiB: {os.strerror(exc.errno or 0).lower()}; "
+                "ask for a smaller one with -B"
+            ) from exc
+
+    def _map(self, retire_timeout_ms: int) -> None:
+        size = self.block_size * self.block_count
+        request = struct.pack(
+            "7I",
+            self.block_size,
+            self.block_count,
+            FRAME_SIZE,
+            size // FRAME_SIZE,
+            retire_timeout_ms,
+            0,
+            0,
+        )
+        self.socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+        self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
+        self.socket.setblocking(False)
+        self._memory = mmap.mmap(self.socket.fileno(), size)
+        self._view = memoryview(self._memory)
+        self._blocks = [self._view[at : at + self.block_size] for at in range(0, size, self.block_size)]
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor: readable when a ring block is ready."""
+        return self.socket.fileno()
+
+    def bind(self, ifindex: int) -> None:
+        """Let packets of one interface, or of all with ANY, come in from now on. Needs no privilege.
+
+        Raises:
+            CaptureError: the interface is gone.
+        """
+        address = _SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(ETH_P_ALL), ifindex)
+        if _libc.bind(self.socket.fileno(), address, len(address)):
+            reason = os.strerror(ctypes.get_errno()).lower()
+            raise CaptureError(f"cannot capture on interface {ifindex}: {reason}")
+
+    def take_error(self) -> int:
+        """Return the socket's pending error number and clear it, without which an event loop would spin."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def is_bound(self) -> bool:
+        """Return whether the interface the socket was bound to still exists, up or down."""
+        return bool(self.socket.getsockname()[0])
+
+    def ready(self) -> memoryview | None:
+        """Return the next ring block that the kernel has given us, or None. It is ours until `release`."""
+        block = self._blocks[self._next]
+        if load_acquire(block, RING_BLOCK_STATUS_OFFSET) & TP_STATUS_USER:
+            return block
+        return None
+
+    def drops_before(self) -> int:
+        """Return how many packets the kernel lost just before the ring block that `ready` returns."""
+        return self._drops_before[self._next]
+
+    def release(self) -> None:
+        """Give the ring block that `ready` returned back to the kernel.
+
+        Packets are lost only while all ring blocks are ours, and the kernel goes on in this one; so what was lost until
+        now was lost just before the packets that this ring block will hold next.
+        """
+        store_release(self._blocks[self._next], RING_BLOCK_STATUS_OFFSET, TP_STATUS_KERNEL)
+        self._drops_before[self._next] = self._count() + self._unplaced_drops
+        self._unplaced_drops = 0
+        self._next = (self._next + 1) % self.block_count
+
+    def _count(self) -> int:
+        """Add what the kernel counted since the last time, and return the new drops. Reading resets its counters."""
+        counters = self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12)
+        received, dropped, _ = struct.unpack("3I", counters)
+        self.received += received
+        self.dropped += dropped
+        return int(dropped)
+
+    def refresh_statistics(self) -> None:
+        """Bring `received`, which counts the dropped packets too, and `dropped` up to date."""
+        self._unplaced_drops += self._count()
+
+    def reject_all(self) -> None:
+        """Let no further packet in. What is in a ring block already comes out within one retire time."""
+        program = array("B", _REJECT_ALL)
+        self.socket.setsockopt(
+            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, program.buffer_info()[0])
+        )
+
+    def close(self) -> None:
+        """Unmap the ring and close the socket. No ring block may be in use any more."""
+        for block in self._blocks:
+            block.release()
+        self._view.release()
+        self._memory.close()
+        self.socket.close()
+
+
+def ring_geometry(ring_size_bytes: int) -> tuple[int, int]:
+    """Return the ring block size in bytes and the number of ring blocks for a ring of about that size.
+
+    A small ring has smaller ring blocks, at least two of them and none so small that a large packet would be cut.
+    """
+    block_size = RING_BLOCK_SIZE
+    while block_size > SMALLEST_RING_BLOCK_SIZE and ring_size_bytes // block_size < 16:
+        block_size //= 2
+    return block_size, max(2, ring_size_bytes // block_size)

@@ -1,0 +1,286 @@
+"""The event loop of a running capture."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from typing import Final
+
+from capfix.errors import ReaderGoneError
+from capfix.session.options import RunOptions
+from capfix.session.report import Counts, Report
+from capfix.session.section import Section
+from capfix.session.source import PacketSource
+from capfix.sink.buffers import Buffer
+from capfix.sink.file import FileTarget
+from capfix.sink.pipe import PipeTarget
+from capfix.sink.writer import Writer
+from capfix.transcode import NO_LIMIT, Stop
+
+STATISTICS_INTERVAL_S: Final = 60.0
+FLUSH_INTERVAL_S: Final = 0.5  # a packet is in the file within a second: retire time, this, and the write
+LIVE_INTERVAL_S: Final = 1.0
+BLOCKS_AT_ONCE: Final = 32  # ring blocks converted before the loop looks at signals and timers again
+STALLED_READER_S: Final = 1.0  # how long a pipe's reader is waited for at the end
+LARGEST_OWN_BLOCKS: Final = 4096  # room for the blocks that are not packets, for one interface
+
+
+class Capture:
+    """One capture, from its first packet to the end of its file. `run` is called once."""
+
+    def __init__(
+        self,
+        options: RunOptions,
+        sources: list[PacketSource],
+        target: FileTarget | PipeTarget,
+        section: Section,
+        report: Report,
+        retire_timeout_ms: int,
+        streaming: bool,
+    ) -> None:
+        self._options = options
+        self._sources = sources
+        self._section = section
+        self._report = report
+        self._retire_timeout_ms = retire_timeout_ms
+        self._streaming = streaming
+        self._target = target
+        self._status = 0
+        self._is_paused = False
+        self._is_stopping = False
+        self._is_flush_due = False
+        self._reader_is_gone = False
+        self._loop = asyncio.new_event_loop()
+        self._ended = asyncio.Event()
+        self._writer = Writer(target, self._wake_from_writer)
+
+    def run(self) -> int:
+        """Capture until something ends it, and return the exit status."""
+        try:
+            self._loop.run_until_complete(self._capture())
+        finally:
+            self._loop.close()
+        return self._finish()
+
+    async def _capture(self) -> None:
+        now_ns = time.time_ns()
+        self._append(self._section.header())
+        for source in self._sources:
+            self._append(source.begin_section(self._section, now_ns))
+        if self._streaming:
+            self._writer.submit()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._interrupt)
+        if isinstance(self._target, PipeTarget):
+            self._watch_reader(self._target.fd)
+        for source in self._sources:
+            source.ring.bind(source.ifindex)
+        self._listen()
+        names = ", ".join(source.name for source in self._sources)
+        self._report.say(f"capturing on {names} to {self._options.output}")
+        if self._options.duration is not None:
+            self._loop.call_later(self._options.duration, self._stop)
+        self._loop.call_later(STATISTICS_INTERVAL_S, self._write_statistics_again)
+        if self._report.is_live:
+            self._loop.call_later(LIVE_INTERVAL_S, self._renew_live_line)
+        await self._ended.wait()
+
+    # The packets
+
+    def _listen(self) -> None:
+        for source in self._sources:
+            self._loop.add_reader(source.ring.fileno(), self._on_packets)
+
+    def _on_packets(self) -> None:
+        """Convert what is ready, up to a measure; the ring stays readable while more is there."""
+        converted = 0
+        while converted < BLOCKS_AT_ONCE and not self._ended.is_set():
+            source = self._next_source()
+            if source is None:
+                if not converted:
+                    self._look_for_errors()
+                break
+            if not self._convert_block(source):
+                return
+            converted += 1
+        self._flush_later()
+
+    def _next_source(self) -> PacketSource | None:
+        """Return the source whose next ring block is the oldest: so packets are in order within one retire time."""
+        ready = [
+            (at, n)
+            for n, source in enumerate(self._sources)
+            if (at := source.first_timestamp_ns()) is not None
+        ]
+        return self._sources[min(ready)[1]] if ready else None
+
+    def _convert_block(self, source: PacketSource) -> bool:
+        """Convert one ring block and give it back; False when that has to wait or the capture is over."""
+        block = source.ring.ready()
+        assert block is not None
+        transcoder = source.transcoder
+        if not source.is_converting:
+            transcoder.start(block, source.ring.drops_before())
+            source.is_converting = True
+        while True:
+            buffer = self._buffer()
+            if buffer is None:
+                return False
+            buffer.used = transcoder.convert(block, buffer.view, buffer.used, self._packets_left())
+            match transcoder.stopped_for:
+                case Stop.DONE:
+                    source.is_converting = False
+                    source.ring.release()
+                    if self._streaming:
+                        self._writer.submit()
+                    return True
+                case Stop.UNKNOWN_INTERFACE:
+                    self._append(source.announce(self._section, transcoder.unknown_ifindex))
+                case Stop.OUTPUT_FULL:
+                    self._writer.submit()
+                case Stop.LIMIT_REACHED:
+                    self._end()
+                    return False
+
+    def _buffer(self) -> Buffer | None:
+        """Return the buffer to fill. While there is none the rings are left alone, and the writer wakes us."""
+        buffer = self._writer.buffer()
+        if buffer is not None and buffer.room < LARGEST_OWN_BLOCKS:
+            self._writer.submit()
+            buffer = self._writer.buffer()
+        if buffer is None and not self._is_paused:
+            self._is_paused = True
+            for source in self._sources:
+                self._loop.remove_reader(source.ring.fileno())
+        return buffer
+
+    def _append(self, blocks: bytes) -> None:
+        """Add blocks that are not packets; there is room, or they are left out of a stalled output."""
+        buffer = self._buffer()
+        if buffer is not None:
+            buffer.append(blocks)
+
+    def _packets_left(self) -> int:
+        count = self._options.count
+        return (
+            NO_LIMIT if count is None else count - sum(source.transcoder.written for source in self._sources)
+        )
+
+    def _flush_later(self) -> None:
+        """See to it that what a buffer holds is soon in the file, also when no more packets come to fill it."""
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self._loop.call_later(FLUSH_INTERVAL_S, self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        self._writer.submit()
+
+    # What else happens
+
+    def _look_for_errors(self) -> None:
+        """Find out why a ring is readable without a ring block: its interface went down, or away."""
+        for source in self._sources:
+            if not source.ring.take_error():
+                continue
+            if source.ring.is_bound():
+                self._report.say(f"{source.name} is down; waiting for packets")
+            else:
+                self._report.say(f"{source.name} has gone")
+                self._status = 1
+                self._stop()
+
+    def _wake_from_writer(self) -> None:
+        """Called from the writer's thread."""
+        self._loop.call_soon_threadsafe(self._on_writer)
+
+    def _on_writer(self) -> None:
+        if self._writer.error is not None:
+            self._end()
+        elif self._is_paused:
+            self._is_paused = False
+            if not self._is_stopping:
+                self._listen()
+            self._on_packets()
+
+    def _watch_reader(self, fd: int) -> None:
+        """Learn at once when the pipe's reader goes, not only at the next write."""
+        with contextlib.suppress(OSError):  # a device cannot be watched
+            self._loop.add_reader(fd, self._on_reader_gone, fd)
+
+    def _on_reader_gone(self, fd: int) -> None:
+        self._loop.remove_reader(fd)
+        self._reader_is_gone = True
+        self._end()
+
+    def _write_statistics_again(self) -> None:
+        self._write_statistics()
+        self._flush_later()
+        self._loop.call_later(STATISTICS_INTERVAL_S, self._write_statistics_again)
+
+    def _write_statistics(self) -> None:
+        now_ns = time.time_ns()
+        for source in self._sources:
+            self._append(source.statistics(now_ns))
+
+    def _renew_live_line(self) -> None:
+        for source in self._sources:
+            source.ring.refresh_statistics()
+        self._report.live(self._counts())
+        self._loop.call_later(LIVE_INTERVAL_S, self._renew_live_line)
+
+    def _counts(self) -> Counts:
+        rings = [source.ring for source in self._sources]
+        transcoders = [source.transcoder for source in self._sources]
+        return Counts(
+            captured=sum(transcoder.written for transcoder in transcoders) - self._writer.lost_packets,
+            received=sum(ring.received for ring in rings),
+            kernel_dropped=sum(ring.dropped for ring in rings),
+            output_lost=self._writer.lost_packets,
+            loopback_copies=sum(transcoder.loopback_copies for transcoder in transcoders),
+            not_carried=sum(transcoder.not_carried for transcoder in transcoders),
+        )
+
+    # The end
+
+    def _interrupt(self) -> None:
+        """End in order at the first signal; a second one gives up what is still in the ring."""
+        if self._is_stopping:
+            self._end()
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Let nothing more in, and end when what was on its way is out."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        for source in self._sources:
+            source.ring.reject_all()
+        # A ring block that began to fill retires at the second run of its timer at the latest
+        self._loop.call_later(2 * self._retire_timeout_ms / 1000 + 0.01, self._drain)
+
+    def _drain(self) -> None:
+        """Convert what is left in the rings, as the writer makes room, then end."""
+        self._on_packets()
+        if self._next_source() is None:
+            self._end()
+        elif not self._is_paused:
+            self._loop.call_soon(self._drain)
+
+    def _end(self) -> None:
+        self._ended.set()
+
+    def _finish(self) -> int:
+        """Close the output, tell the counts and return the exit status."""
+        self._write_statistics()
+        finished = self._writer.finish(STALLED_READER_S if self._streaming else None)
+        error = self._writer.error
+        if not finished and not self._reader_is_gone:
+            self._report.say(f"{self._options.output} is not being read; gave up what was not written yet")
+            self._status = 1
+        if error is not None and not isinstance(error, ReaderGoneError):
+            self._report.say(str(error))
+            self._status = error.exit_status
+        self._report.summary(self._counts(), self._options.output, self._options.link)
+        return self._status

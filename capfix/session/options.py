@@ -1,0 +1,47 @@
+"""What a capture is asked to do, in the units the capture works in."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from capfix.errors import UsageError
+from capfix.wire.numbers import LINK_TYPES
+
+ANY_NAME: Final = "any"
+DEFAULT_LINK: Final = "sll"
+LARGEST_RING_MIB: Final = 4095  # the ring's size in bytes is a 32-bit number
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of `capfix run`, as they were meant: addresses as 6 bytes, durations in seconds.
+
+    None leaves the choice to capfix, or the limit out.
+    """
+
+    interfaces: tuple[str, ...]
+    output: str
+    link: str = DEFAULT_LINK
+    local_mac: bytes | None = None
+    peer_mac: bytes | None = None
+    count: int | None = None
+    duration: float | None = None
+    ring_size_mib: int | None = None
+    quiet: bool = False
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what no single option can know.
+
+        Raises:
+            UsageError: the options contradict each other or ask for what cannot be.
+        """
+        if not self.interfaces:
+            raise UsageError("no interface to capture on; name one with -i, or `-i any` for all")
+        if ANY_NAME in self.interfaces and len(self.interfaces) > 1:
+            raise UsageError("`-i any` captures on every interface already; leave the other -i out")
+        if self.link not in LINK_TYPES:
+            raise UsageError(f"unknown link type {self.link!r}; choose from {', '.join(LINK_TYPES)}")
+        if self.ring_size_mib is not None and self.ring_size_mib > LARGEST_RING_MIB:
+            raise UsageError(
+                f"a ring of {self.ring_size_mib} MiB is too large; the most is {LARGEST_RING_MIB}"
+            )

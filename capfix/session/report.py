@@ -1,0 +1,75 @@
+"""What a person is told of a running capture: messages, a live line on a terminal, the counts at the end."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import TextIO
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Packets, since the capture began. `received` is the kernel's count and holds the `kernel_dropped` ones too."""
+
+    captured: int = 0
+    received: int = 0
+    kernel_dropped: int = 0
+    output_lost: int = 0
+    loopback_copies: int = 0
+    not_carried: int = 0
+
+
+class Report:
+    """Writes to stderr, where a capture's words go; stdout may carry the capture itself."""
+
+    def __init__(self, stream: TextIO | None = None, quiet: bool = False, verbose: bool = False) -> None:
+        self._stream = stream or sys.stderr
+        self._verbose = verbose
+        self.is_live = not quiet and self._stream.isatty()
+        self._has_line = False
+        self._last = (time.monotonic(), 0)
+
+    def say(self, message: str) -> None:
+        """Tell what everybody should know."""
+        self._clear()
+        print(f"capfix: {message}", file=self._stream, flush=True)
+
+    def detail(self, message: str) -> None:
+        """Tell what only -v asks for."""
+        if self._verbose:
+            self.say(message)
+
+    def live(self, counts: Counts) -> None:
+        """Renew the live line: rate since the last time, packets, drops."""
+        then, captured = self._last
+        now = time.monotonic()
+        rate = (counts.captured - captured) / max(now - then, 1e-9)
+        self._last = (now, counts.captured)
+        line = f"{rate:,.0f} packets/s, {counts.captured:,} packets, {counts.kernel_dropped:,} dropped"
+        width = os.get_terminal_size(self._stream.fileno()).columns
+        self._clear()
+        print(line[: max(width - 1, 0)], end="", file=self._stream, flush=True)
+        self._has_line = True
+
+    def summary(self, counts: Counts, output: str, link: str) -> None:
+        """Tell the counts at the end, and whatever did not go as a reader might think."""
+        self.say(f"{_packets(counts.captured)} captured to {output}")
+        self.say(f"{_packets(counts.received)} received, {counts.kernel_dropped} dropped by the kernel")
+        if counts.output_lost:
+            self.say(f"{_packets(counts.output_lost)} captured but lost to the output")
+        if counts.loopback_copies:
+            self.detail(f"{counts.loopback_copies} outgoing copies left out on the loopback interface")
+        if counts.not_carried:
+            self.say(
+                f"{_packets(counts.not_carried)} left out: of types that {link} headers cannot carry; "
+                "try --link sll2"
+            )
+
+    def _clear(self) -> None:
+        if self._has_line:
+            print("\r\x1b[K", end="", file=self._stream)
+            self._has_line = False
+
+
+def _packets(count: int) -> str:
+    return f"{count} packet{'' if count == 1 else 's'}"

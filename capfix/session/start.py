@@ -1,0 +1,84 @@
+"""From options to a running capture: what must be there is checked first, and nothing is made before that."""
+
+from pathlib import Path
+from typing import Final
+
+from capfix.framing import LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
+from capfix.kernel.links import find_ifindex, read_link
+from capfix.kernel.packet_socket import ANY, PacketRing
+from capfix.session.capture import Capture
+from capfix.session.options import ANY_NAME, RunOptions
+from capfix.session.report import Report
+from capfix.session.section import Section, describe_fakes
+from capfix.session.source import PacketSource
+from capfix.sink.output import check_output, is_streaming, open_output
+from capfix.transcode import COMPILED
+from capfix.wire.numbers import LINK_TYPES, LINKTYPE_ETHERNET
+
+# How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
+# at later, and each wake-up costs.
+STREAMING_RETIRE_MS: Final = 2
+FILE_RETIRE_MS: Final = 100
+
+LARGEST_DEFAULT_RING: Final = 64 << 20
+SMALLEST_DEFAULT_RING: Final = 4 << 20
+
+
+def run_capture(options: RunOptions) -> int:
+    """Capture as `options` say until it ends, and return the exit status.
+
+    Raises:
+        CapfixError: it could not be started. No file was made then.
+    """
+    report = Report(quiet=options.quiet, verbose=options.verbose)
+    ifindexes = [ANY if name == ANY_NAME else find_ifindex(name) for name in options.interfaces]
+    check_output(options.output)
+    streaming = is_streaming(options.output)
+    retire_timeout_ms = STREAMING_RETIRE_MS if streaming else FILE_RETIRE_MS
+    ring_size = options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()
+    framer = Framer(LINK_TYPES[options.link], options.local_mac, options.peer_mac)
+    sources = [
+        PacketSource(name, ifindex, PacketRing(ring_size // len(ifindexes), retire_timeout_ms), framer)
+        for name, ifindex in zip(options.interfaces, ifindexes, strict=True)
+    ]
+    if not COMPILED:
+        report.say("running uncompiled, hundreds of times slower: reinstall where a C compiler is")
+    for source in sources:
+        ring = source.ring
+        report.detail(
+            f"{source.name}: ring of {ring.block_count} blocks of {ring.block_size >> 10} KiB, "
+            f"retired after {retire_timeout_ms} ms"
+        )
+        if source.ifindex != ANY and not read_link(source.ifindex).is_up:
+            report.say(f"{source.name} is down; waiting for packets")
+    target = open_output(options.output)
+    section = Section(framer.link_type, _fakes(options) if framer.link_type == LINKTYPE_ETHERNET else "")
+    capture = Capture(
+        options=options,
+        sources=sources,
+        target=target,
+        section=section,
+        report=report,
+        retire_timeout_ms=retire_timeout_ms,
+        streaming=streaming,
+    )
+    return capture.run()
+
+
+def default_ring_size() -> int:
+    """Return the ring size in bytes for this machine: 64 MiB, less where memory is short."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) << 10
+            return max(SMALLEST_DEFAULT_RING, min(LARGEST_DEFAULT_RING, available // 32))
+    return LARGEST_DEFAULT_RING
+
+
+def _fakes(options: RunOptions) -> str:
+    return describe_fakes(
+        (
+            ("peer", options.peer_mac or PEER_FAKE),
+            ("others", OTHER_FAKE),
+            ("local where there is none", options.local_mac or LOCAL_FAKE),
+        )
+    )

@@ -1,0 +1,60 @@
+"""What the user named as output: a file, a FIFO or stdout."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from capfix.errors import SinkError, UsageError
+from capfix.sink.file import FileTarget
+from capfix.sink.pipe import STDOUT, PipeTarget
+
+STDOUT_NAME: Final = "-"
+
+
+def is_streaming(output: str) -> bool:
+    """Return whether `output` is written in order to a waiting reader: stdout, a FIFO or a device."""
+    if output == STDOUT_NAME:
+        return True
+    try:
+        mode = os.stat(output).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def check_output(output: str) -> None:
+    """Find what would keep `output` from being written, before anything is captured or made.
+
+    Raises:
+        UsageError: stdout is a terminal.
+        SinkError: its directory is missing or may not be written, or it is a directory itself.
+    """
+    if output == STDOUT_NAME:
+        if os.isatty(STDOUT):
+            raise UsageError(
+                "a capture is not for the eye: write to a file with `-o FILE`, or pipe it with "
+                "`-o - | wireshark -k -i -`"
+            )
+        return
+    path = Path(output)
+    directory = path.parent
+    if path.is_dir():
+        raise SinkError(f"{output} is a directory; name a file in it, such as {path / 'out.pcapng'}")
+    if not directory.is_dir():
+        raise SinkError(f"there is no directory {directory}; make it first, or write elsewhere")
+    if not os.access(path if path.exists() else directory, os.W_OK):
+        raise SinkError(f"no permission to write {output}; choose another place")
+
+
+def open_output(output: str) -> FileTarget | PipeTarget:
+    """Open `output` for writing; an existing file is replaced.
+
+    Raises:
+        SinkError: it cannot be opened.
+    """
+    if output == STDOUT_NAME:
+        return PipeTarget(STDOUT, "stdout")
+    if is_streaming(output):
+        return PipeTarget.open(Path(output))
+    return FileTarget(Path(output))

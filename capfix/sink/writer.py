@@ -1,0 +1,97 @@
+"""The thread that writes, and the buffers that go to and fro between it and the capture loop."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final, Protocol
+
+from capfix.errors import SinkError
+from capfix.sink.buffers import Buffer
+
+PAGE: Final = 4096
+
+
+class Target(Protocol):
+    """Where a Writer writes. Called from its thread only, once opened."""
+
+    buffer_size: int
+    buffer_count: int
+    keeps_tail: bool  # wants the bytes behind the last whole page again at the start of the next buffer
+
+    def write(self, buffer: Buffer) -> None:
+        """Write a buffer; raise SinkError when it could not be written whole."""
+
+    def close(self) -> None:
+        """Finish the output."""
+
+
+class Writer:
+    """Writes buffers to a target from a thread of its own.
+
+    `wake` is called from that thread, when a buffer is free again after `buffer` had none, and when writing failed.
+    After a failure nothing more is written: `error` tells it and `lost_packets` counts what did not arrive.
+    """
+
+    def __init__(self, target: Target, wake: Callable[[], None]) -> None:
+        self.error: SinkError | None = None
+        self.lost_packets = 0
+        self._target = target
+        self._wake = wake
+        self._jobs: SimpleQueue[Buffer | None] = SimpleQueue()
+        self._free = deque(Buffer(target.buffer_size) for _ in range(target.buffer_count))
+        self._current: Buffer | None = None
+        self._carry = b""
+        self._is_waited_for = False
+        self._thread = threading.Thread(target=self._run, name="capfix-writer", daemon=True)
+        self._thread.start()
+
+    def buffer(self) -> Buffer | None:
+        """Return the buffer to fill, or None while all of them are being written."""
+        if self._current is None:
+            self._is_waited_for = True  # before looking: the thread may free one just after
+            if not self._free:
+                return None
+            self._is_waited_for = False
+            self._current = self._free.popleft()
+            self._current.restart(self._carry)
+        return self._current
+
+    def submit(self) -> None:
+        """Hand the current buffer to the thread, if there is anything in it."""
+        buffer = self._current
+        if buffer is None or buffer.is_empty:
+            return
+        if self._target.keeps_tail:
+            self._carry = bytes(buffer.view[buffer.used - buffer.used % PAGE : buffer.used])
+        self._current = None
+        self._jobs.put(buffer)
+
+    def finish(self, timeout: float | None = None) -> bool:
+        """Write what is left and close the output; False when that took longer than `timeout` seconds."""
+        self.submit()
+        self._jobs.put(None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (buffer := self._jobs.get()) is not None:
+            try:
+                if self.error is None:
+                    self._target.write(buffer)
+                else:
+                    self.lost_packets += buffer.packets_from(buffer.carried)
+            except SinkError as error:
+                self._fail(error)
+                self.lost_packets += buffer.packets_from(buffer.whole_blocks(error.written))
+            self._free.append(buffer)
+            if self._is_waited_for:
+                self._wake()
+        try:
+            self._target.close()
+        except SinkError as error:
+            self._fail(error)
+
+    def _fail(self, error: SinkError) -> None:
+        self.error = error
+        self._wake()
