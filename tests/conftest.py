@@ -1,15 +1,59 @@
-"""What the tests share: the rule for privileges."""
+"""What the tests share: the rule for privileges, and the lab."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
+from capfix.errors import PrivilegeError
+from capfix.lab import HeaderlessVpn, NetworkNamespace, can_make_namespaces, enter_user_namespace
+
+_refusal = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Become root in a user namespace where this process is not root: here, because it must be done before any thread
+    is started."""
+    if not can_make_namespaces():
+        try:
+            enter_user_namespace()
+        except PrivilegeError as error:
+            config.stash[_refusal] = str(error)
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `root` are skipped without that privilege; in CI they fail, so that nobody takes it for a pass."""
-    if item.get_closest_marker("root") is None or os.geteuid() == 0:
+    """Skip tests marked `root` that lack that privilege. In CI they fail, so that nobody takes a skip for a pass."""
+    refusal = item.config.stash.get(_refusal, None)
+    if refusal is None or item.get_closest_marker("root") is None:
         return
-    reason = "needs root"
     if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+        pytest.fail(refusal, pytrace=False)
+    pytest.skip(refusal)
+
+
+@pytest.fixture
+def namespace() -> Iterator[NetworkNamespace]:
+    """A network namespace of the test's own, in which nothing is sent that the test does not send. IPv6 is off."""
+    with NetworkNamespace() as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def namespace6() -> Iterator[NetworkNamespace]:
+    """The same with IPv6."""
+    with NetworkNamespace(ipv6=True) as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def vpn(namespace: NetworkNamespace) -> Iterator[HeaderlessVpn]:
+    """In `namespace`: the interface cipsec0, whose inbound packets have no Ethernet header."""
+    with HeaderlessVpn(namespace) as vpn:
+        yield vpn
+
+
+@pytest.fixture
+def vpn6(namespace6: NetworkNamespace) -> Iterator[HeaderlessVpn]:
+    """The same in `namespace6`, with an IPv6 address."""
+    with HeaderlessVpn(namespace6) as vpn:
+        yield vpn
