@@ -7,6 +7,8 @@ import time
 from typing import Final
 
 from capfix.errors import ReaderGoneError
+from capfix.kernel.links import read_link
+from capfix.kernel.packet_socket import ANY
 from capfix.session.options import RunOptions
 from capfix.session.report import Counts, Report
 from capfix.session.section import Section
@@ -22,6 +24,7 @@ FLUSH_INTERVAL_S: Final = 0.5  # a packet is in the file within a second: retire
 LIVE_INTERVAL_S: Final = 1.0
 BLOCKS_AT_ONCE: Final = 32  # ring blocks converted before the loop looks at signals and timers again
 STALLED_READER_S: Final = 1.0  # how long a pipe's reader is waited for at the end
+GONE_INTERVAL_S: Final = 1.0  # how often an interface that is down is looked for
 LARGEST_OWN_BLOCKS: Final = 4096  # room for the blocks that are not packets, for one interface
 
 
@@ -75,6 +78,7 @@ class Capture:
             self._watch_reader(self._target.fd)
         for source in self._sources:
             source.ring.bind(source.ifindex)
+            self._look_for_error(source)
         self._listen()
         names = ", ".join(source.name for source in self._sources)
         self._report.say(f"capturing on {names} to {self._options.output}")
@@ -97,13 +101,15 @@ class Capture:
         while converted < BLOCKS_AT_ONCE and not self._ended.is_set():
             source = self._next_source()
             if source is None:
-                if not converted:
-                    self._look_for_errors()
                 break
             if not self._convert_block(source):
                 return
             converted += 1
-        self._flush_later()
+        if converted:
+            self._flush_later()
+        else:  # readable for another reason
+            for source in self._sources:
+                self._look_for_error(source)
 
     def _next_source(self) -> PacketSource | None:
         """Return the source whose next ring block is the oldest: so packets are in order within one retire time."""
@@ -178,17 +184,25 @@ class Capture:
 
     # What else happens
 
-    def _look_for_errors(self) -> None:
-        """Find out why a ring is readable without a ring block: its interface went down, or away."""
-        for source in self._sources:
-            if not source.ring.take_error():
-                continue
-            if source.ring.is_bound():
-                self._report.say(f"{source.name} is down; waiting for packets")
-            else:
-                self._report.say(f"{source.name} has gone")
-                self._status = 1
-                self._stop()
+    def _look_for_error(self, source: PacketSource) -> None:
+        """Find out whether the source's interface went down, or away, and clear the socket's error, or it would spin."""
+        if source.ring.take_error() and self._is_there(source):
+            self._report.say(f"{source.name} is down; waiting for packets")
+            self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
+
+    def _look_while_down(self, source: PacketSource) -> None:
+        """Look now and then: the kernel does not say when an interface goes that was down before."""
+        if self._is_there(source) and not read_link(source.ifindex).is_up:
+            self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
+
+    def _is_there(self, source: PacketSource) -> bool:
+        """Return whether the source's interface exists; if not, the capture ends in trouble."""
+        if source.ifindex == ANY or source.ring.is_bound():
+            return True
+        self._report.say(f"{source.name} has gone")
+        self._status = 1
+        self._stop()
+        return False
 
     def _wake_from_writer(self) -> None:
         """Called from the writer's thread."""

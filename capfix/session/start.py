@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from capfix.framing import LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
-from capfix.kernel.links import find_ifindex, read_link
+from capfix.kernel.links import find_ifindex
 from capfix.kernel.packet_socket import ANY, PacketRing
 from capfix.session.capture import Capture
 from capfix.session.options import ANY_NAME, RunOptions
@@ -49,8 +49,6 @@ def run_capture(options: RunOptions) -> int:
             f"{source.name}: ring of {ring.block_count} blocks of {ring.block_size >> 10} KiB, "
             f"retired after {retire_timeout_ms} ms"
         )
-        if source.ifindex != ANY and not read_link(source.ifindex).is_up:
-            report.say(f"{source.name} is down; waiting for packets")
     target = open_output(options.output)
     section = Section(framer.link_type, _fakes(options) if framer.link_type == LINKTYPE_ETHERNET else "")
     capture = Capture(
