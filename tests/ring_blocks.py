@@ -155,7 +155,7 @@ _hardware_types = st.one_of(
 _packet_types = st.one_of(st.integers(0, 4), st.integers(0, 255))
 _vlans = st.one_of(
     st.none(),
-    st.tuples(st.integers(0, 0xFFFF), st.sampled_from([None, 0x8100, 0x88A8, 0x9100, 0])),
+    st.tuples(st.integers(0, 0xFFFF), st.sampled_from([None, 0x8100, 0x88A8, 0x9100, 1])),
 )
 _destinations4 = st.one_of(
     st.sampled_from([b"\x0a\x08\x00\x02", b"\xe0\x00\x00\xfb", b"\xef\xff\xff\xfa", b"\xff\xff\xff\xff"]),
