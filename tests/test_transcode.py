@@ -115,35 +115,47 @@ def test_bytes_of_the_oracle(road: Road, packets: list[RingPacket], options: Opt
     assert transcode(road, block, options, known=len(options.interfaces)) == judge(block, options)
 
 
+LLC = bytes.fromhex("424203") + bytes(35)
+GROUP4, GROUP6 = ipv4(b"", b"\xe0\0\0\xfb"), ipv6(b"", b"\xff" + bytes(15))
+# Sound packets with their own EtherType where an inner tag would have it
+LIKE_TAG4, LIKE_TAG6 = ipv4(bytes(2028)), b"\x60\0\x86\xdd" + ipv6()[4:]
+CONTENTS = [
+    *((0x0800, payload) for payload in (GROUP4, GROUP4[:19], b"")),
+    *((0x0800, tags + GROUP4) for tags in (b"\0\5\x08\0", b"\0\5\x81\0\0\7\x08\0")),
+    *(
+        (0x0800, payload)
+        for payload in (LIKE_TAG4, LIKE_TAG4[:-1], LIKE_TAG4[:10] + b"\0\0" + LIKE_TAG4[12:])
+    ),
+    *((0x86DD, payload) for payload in (GROUP6, b"\0\5\x86\xdd" + GROUP6)),
+    *(
+        (0x86DD, payload)
+        for payload in (LIKE_TAG6, LIKE_TAG6 + bytes(46), LIKE_TAG6 + bytes(47), LIKE_TAG6[:39])
+    ),
+    *((0x0806, payload) for payload in (arp(), b"\0\5\x08\6" + arp())),
+    *((0, payload) for payload in (GROUP4, GROUP6, LLC, b"")),
+    *((1, payload) for payload in (b"\xff\xff" + LLC, b"\xff")),
+    *((4, payload) for payload in (LLC, bytes(1535), bytes(1536))),
+    *((0x05FF, payload) for payload in (LLC, b"\xff\xff" + LLC)),
+    (0x0600, LLC),
+]
+
+
 @each_road
 @pytest.mark.parametrize("link_type", [SLL, SLL2, ETHERNET])
-def test_each_combination(road: Road, link_type: int) -> None:
-    """Protocol, payload, packet type, hardware type, address and tag meet each other as the rules say."""
-    llc = bytes.fromhex("424203") + bytes(35)
-    group = ipv4(b"", b"\xe0\0\0\xfb")
-    payloads = {
-        0x0800: [group, group[:19], b"\0\5\x08\0" + group, b"\0\5\x81\0\0\7\x08\0" + group, b""],
-        0x86DD: [ipv6(b"", b"\xff" + bytes(15)) + bytes(46), ipv6() + bytes(47), b"\0\5\x86\xdd" + ipv6()],
-        0x0806: [arp(), b"\0\5\x08\x06" + arp()],
-        0: [group, ipv6(), llc, b""],
-        1: [b"\xff\xff" + llc, b"\xff"],
-        4: [llc, bytes(1535), bytes(1536)],
-        0x05FF: [llc, b"\xff\xff" + llc],
-        0x0600: [llc],
-    }
+@pytest.mark.parametrize("local_mac", [None, NEIGHBOUR_MAC], ids=["own", "given"])
+def test_each_combination(road: Road, link_type: int, local_mac: bytes | None) -> None:
+    """Contents, packet type, hardware type, address and tag meet each other as the rules say."""
     packets = [
         RingPacket(payload, protocol, packet_type, hardware_type, address, vlan=vlan)
-        for protocol, of_protocol in payloads.items()
-        for payload in of_protocol
-        for packet_type in (0, 1, 2, 3, 4, 5, 255)
+        for protocol, payload in CONTENTS
+        for packet_type in (0, 1, 2, 3, 4, 5)
         for hardware_type in (1, 772, 65534)
         for address in (b"", bytes(6), OWN_MAC, NEIGHBOUR_MAC, payload[6:12], bytes(range(20)))
         for vlan in (None, (5, 0x8100), (0xA000, None), (64, 0x88A8))
     ]
     block = ring_block(packets)
-    for local_mac in (None, NEIGHBOUR_MAC):
-        options = Options(link_type, {2: Interface(0, OWN_MAC)}, local_mac=local_mac)
-        assert transcode(road, block, options) == judge(block, options)
+    options = Options(link_type, {2: Interface(0, OWN_MAC)}, local_mac=local_mac)
+    assert transcode(road, block, options) == judge(block, options)
 
 
 @each_road
