@@ -56,15 +56,16 @@ class RingPacket:
 
 def ring_block(packets: Sequence[RingPacket], size: int | None = None) -> bytes:
     """Return a TPACKET_V3 ring block holding `packets`, filled up with zeros to `size` if given."""
-    body = b""
+    parts = []
     for packet in packets[:-1]:
         unpadded = ring_packet(packet, 0)
         next_offset = -(-len(unpadded) // PACKET_ALIGNMENT) * PACKET_ALIGNMENT
-        body += ring_packet(packet, next_offset).ljust(next_offset, b"\0")
+        parts.append(ring_packet(packet, next_offset).ljust(next_offset, b"\0"))
     for packet in packets[-1:]:
         last = ring_packet(packet, 0)
-        body += last + bytes(-len(last) % PACKET_ALIGNMENT)
+        parts.append(last + bytes(-len(last) % PACKET_ALIGNMENT))
 
+    body = b"".join(parts)
     used = BLOCK_HEADER_SIZE + len(body)
     times = [divmod(packet.timestamp_ns, 10**9) for packet in packets] or [(0, 0)]
     header = struct.pack(

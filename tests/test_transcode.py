@@ -140,22 +140,29 @@ CONTENTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def combinations() -> bytes:
+    """A ring block with each combination of contents, packet type, hardware type, address and tag."""
+    return ring_block(
+        [
+            RingPacket(payload, protocol, packet_type, hardware_type, address, vlan=vlan)
+            for protocol, payload in CONTENTS
+            for packet_type in (0, 1, 2, 3, 4, 5)
+            for hardware_type in (1, 772, 65534)
+            for address in (b"", bytes(6), OWN_MAC, NEIGHBOUR_MAC, payload[6:12], bytes(range(20)))
+            for vlan in (None, (5, 0x8100), (0xA000, None), (64, 0x88A8))
+        ]
+    )
+
+
 @each_road
-@pytest.mark.parametrize("link_type", [SLL, SLL2, ETHERNET])
-@pytest.mark.parametrize("local_mac", [None, NEIGHBOUR_MAC], ids=["own", "given"])
-def test_each_combination(road: Road, link_type: int, local_mac: bytes | None) -> None:
-    """Contents, packet type, hardware type, address and tag meet each other as the rules say."""
-    packets = [
-        RingPacket(payload, protocol, packet_type, hardware_type, address, vlan=vlan)
-        for protocol, payload in CONTENTS
-        for packet_type in (0, 1, 2, 3, 4, 5)
-        for hardware_type in (1, 772, 65534)
-        for address in (b"", bytes(6), OWN_MAC, NEIGHBOUR_MAC, payload[6:12], bytes(range(20)))
-        for vlan in (None, (5, 0x8100), (0xA000, None), (64, 0x88A8))
-    ]
-    block = ring_block(packets)
+@pytest.mark.parametrize(
+    ("link_type", "local_mac"), [(SLL, None), (SLL2, None), (ETHERNET, None), (ETHERNET, NEIGHBOUR_MAC)]
+)
+def test_each_combination(road: Road, combinations: bytes, link_type: int, local_mac: bytes | None) -> None:
+    """What decides a header meets each other thing that does, and the rules hold."""
     options = Options(link_type, {2: Interface(0, OWN_MAC)}, local_mac=local_mac)
-    assert transcode(road, block, options) == judge(block, options)
+    assert transcode(road, combinations, options) == judge(combinations, options)
 
 
 @each_road
