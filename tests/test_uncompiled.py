@@ -13,7 +13,9 @@ from tests.uncompiled import load_uncompiled
 
 PACKAGE = Path(capfix.__file__).parent
 COMPILED = sorted(
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in PACKAGE.rglob("*.pxd")
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.pxd")
+    if path.with_suffix(".py").exists()  # without one it only declares
 )
 
 

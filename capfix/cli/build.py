@@ -15,7 +15,9 @@ def uncompiled_modules() -> list[str]:
     """
     package = Path(capfix.__file__).parent
     names = sorted(
-        ".".join(path.relative_to(package.parent).with_suffix("").parts) for path in package.rglob("*.pxd")
+        ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        for path in package.rglob("*.pxd")
+        if path.with_suffix(".py").exists()  # without one it only declares
     )
     return [name for name in names if not _is_extension(name)]
 
