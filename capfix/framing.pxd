@@ -8,9 +8,16 @@ cdef int ETH_P_802_3_MIN
 cdef int LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL
 cdef unsigned int PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, PACKET_OUTGOING
 
+cdef Py_ssize_t _OWN_KNOWN, _PEER, _PEER_KNOWN
+
 cdef class Framer:
     cdef readonly int link_type
+    cdef readonly bint keep_headers
+    cdef readonly unsigned long long headers_kept
+    cdef readonly unsigned long long headers_missing
+    cdef readonly unsigned long long headers_stale
     cdef bint _local_given
+    cdef bint _peer_given
     cdef unsigned char _macs[18]
 
     cdef Py_ssize_t put_header(
@@ -19,8 +26,8 @@ cdef class Framer:
         Py_ssize_t at,
         unsigned char* buf,
         Facts facts,
-        unsigned char* macs,
-        Py_ssize_t own_mac_at,
+        unsigned char* addresses,
+        Py_ssize_t addresses_at,
     ) noexcept nogil
     cdef void _put_destination(
         self,
@@ -29,8 +36,8 @@ cdef class Framer:
         unsigned char* buf,
         Facts facts,
         Py_ssize_t inner_tags,
-        unsigned char* macs,
-        Py_ssize_t own_mac_at,
+        unsigned char* addresses,
+        Py_ssize_t addresses_at,
     ) noexcept nogil
     cdef void _put_group(
         self, unsigned char* out, Py_ssize_t at, unsigned char* buf, Py_ssize_t ip_at, Py_ssize_t captured
@@ -42,11 +49,23 @@ cdef class Framer:
         unsigned char* buf,
         Facts facts,
         unsigned int address_length,
-        unsigned char* macs,
-        Py_ssize_t own_mac_at,
+        unsigned char* addresses,
+        Py_ssize_t addresses_at,
     ) noexcept nogil
     cdef void _put_own(
-        self, unsigned char* out, Py_ssize_t at, unsigned char* macs, Py_ssize_t own_mac_at
+        self, unsigned char* out, Py_ssize_t at, unsigned char* addresses, Py_ssize_t addresses_at
+    ) noexcept nogil
+    cdef void _put_peer(
+        self, unsigned char* out, Py_ssize_t at, unsigned char* addresses, Py_ssize_t addresses_at
+    ) noexcept nogil
+    cdef Py_ssize_t _keep_header(
+        self,
+        unsigned char* out,
+        Py_ssize_t at,
+        unsigned char* buf,
+        Facts facts,
+        unsigned char* addresses,
+        Py_ssize_t addresses_at,
     ) noexcept nogil
 
 cdef void _put_u16(unsigned char* out, Py_ssize_t at, unsigned int value) noexcept nogil
@@ -54,6 +73,8 @@ cdef void _put_mac(unsigned char* out, Py_ssize_t at, unsigned char* macs, Py_ss
 cdef bint _same_mac(unsigned char* buf, Py_ssize_t at, unsigned char* other, Py_ssize_t other_at) noexcept nogil
 cdef bint _is_zero_mac(unsigned char* buf, Py_ssize_t at) noexcept nogil
 cdef bint _is_headerless(unsigned char* buf, Facts facts) noexcept nogil
+cdef bint _is_ethernet(Facts facts) noexcept nogil
+cdef bint _has_sound_header(unsigned char* buf, Facts facts) noexcept nogil
 cdef bint _is_802_3(Facts facts) noexcept nogil
 cdef int _length_field(Facts facts) noexcept nogil
 cdef unsigned int _cooked_802_3(unsigned char* buf, Facts facts) noexcept nogil

@@ -14,6 +14,10 @@ Compiled. The rules, for each packet:
   so an inner tag is known by its TCI at the payload's start; its TPID can only be assumed to be 0x8100.
 - What a link type cannot carry honestly gets no header: -1, for the caller to count.
 
+Where headers are kept, from a SOCK_RAW socket, a frame with a sound Ethernet header goes through byte for byte, with
+the tag that the kernel took out put back. A header is sound when its type field is the packet's protocol. A missing or
+stale header is made up, and the peer is then called by the address that a sound outbound header has shown.
+
 Fake addresses are locally administered and stable: 02:63:61:70:00:0x, which spells "cap" in its second to fourth byte.
 
 Source: packet(7); tcpdump.org, link-layer header types; IEEE 802.3; RFC 1112 and RFC 2464 for group addresses.
@@ -51,18 +55,37 @@ LOCAL_FAKE: Final = bytes.fromhex("026361700001")  # us, on an interface that ha
 PEER_FAKE: Final = bytes.fromhex("026361700002")  # whoever we talk to
 OTHER_FAKE: Final = bytes.fromhex("026361700003")  # whoever others talk to
 
-HEADER_LIMIT: Final = 24  # the longest header: SLL2 and a tag
+HEADER_LIMIT: Final = 32  # no header is longer: SLL2 and a tag are 24 bytes, Ethernet and three tags 26
+ADDRESSES_LENGTH: Final = 16  # what a framer keeps of each interface
+
+# In there: the interface's own address, and the peer's as an outbound header showed it, each with whether it is known
+_OWN_KNOWN: Final = 6
+_PEER: Final = 8
+_PEER_KNOWN: Final = 14
 
 
 class Framer:
     """Puts link-layer headers of one link type.
 
-    `local_mac`, where given, stands wherever the interface's own address would. Addresses are 6 bytes.
+    `local_mac`, where given, stands wherever the interface's own address would. Addresses are 6 bytes. With
+    `keep_headers`, for Ethernet only, `headers_kept`, `headers_missing` and `headers_stale` count what became of those
+    of Ethernet hardware.
     """
 
-    def __init__(self, link_type: int, local_mac: bytes | None = None, peer_mac: bytes | None = None) -> None:
+    def __init__(
+        self,
+        link_type: int,
+        local_mac: bytes | None = None,
+        peer_mac: bytes | None = None,
+        keep_headers: bool = False,
+    ) -> None:
         self.link_type = link_type
+        self.keep_headers = keep_headers
+        self.headers_kept = 0
+        self.headers_missing = 0
+        self.headers_stale = 0
         self._local_given = local_mac is not None
+        self._peer_given = peer_mac is not None
         fakes = (local_mac or LOCAL_FAKE) + (peer_mac or PEER_FAKE) + OTHER_FAKE
         i: cython.Py_ssize_t
         if not cython.compiled:
@@ -76,13 +99,14 @@ class Framer:
         at: cython.Py_ssize_t,
         buf: cython.p_uchar,
         facts: Facts,
-        macs: cython.p_uchar,
-        own_mac_at: cython.Py_ssize_t,
+        addresses: cython.p_uchar,
+        addresses_at: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
         """Put the header of one packet at `at` and return its length, or -1 when the link type cannot carry it.
 
-        `facts` speak of `buf`. The interface's own address is 6 bytes of `macs` from `own_mac_at`; it has none where
-        that is negative. The caller has checked that HEADER_LIMIT bytes of room are there.
+        `facts` speak of `buf`; where a header is kept, they then say that what is behind its addresses is payload.
+        What is known of the interface's addresses is ADDRESSES_LENGTH bytes of `addresses` from `addresses_at`. The
+        caller has checked that HEADER_LIMIT bytes of room are there.
         """
         protocol: cython.uint = facts.protocol
         type_field: cython.int
@@ -91,6 +115,13 @@ class Framer:
         address_length: cython.uint = facts.address_length
         length: cython.Py_ssize_t
 
+        if self.keep_headers and _is_ethernet(facts):
+            if _has_sound_header(buf, facts):
+                return self._keep_header(out, at, buf, facts, addresses, addresses_at)
+            if facts.header_length:
+                self.headers_stale += 1
+            else:
+                self.headers_missing += 1
         if facts.vlan_tpid:
             inner_tags = _inner_tags_length(buf, facts)
         if inner_tags:
@@ -108,8 +139,8 @@ class Framer:
         if self.link_type == LINKTYPE_ETHERNET:
             if type_field < ETH_P_802_3_MIN and not is_802_3:
                 return -1
-            self._put_destination(out, at, buf, facts, inner_tags, macs, own_mac_at)
-            self._put_source(out, at + 6, buf, facts, address_length, macs, own_mac_at)
+            self._put_destination(out, at, buf, facts, inner_tags, addresses, addresses_at)
+            self._put_source(out, at + 6, buf, facts, address_length, addresses, addresses_at)
             length = 12
             if facts.vlan_tpid:
                 _put_u16(out, at + 12, facts.vlan_tpid)
@@ -158,12 +189,12 @@ class Framer:
         buf: cython.p_uchar,
         facts: Facts,
         inner_tags: cython.Py_ssize_t,
-        macs: cython.p_uchar,
-        own_mac_at: cython.Py_ssize_t,
+        addresses: cython.p_uchar,
+        addresses_at: cython.Py_ssize_t,
     ) -> cython.void:
         i: cython.Py_ssize_t
         if facts.packet_type == PACKET_OUTGOING:
-            _put_mac(out, at, self._macs, 6)
+            self._put_peer(out, at, addresses, addresses_at)
         elif facts.packet_type == PACKET_OTHERHOST:
             _put_mac(out, at, self._macs, 12)
         elif facts.packet_type == PACKET_BROADCAST:
@@ -172,7 +203,7 @@ class Framer:
         elif facts.packet_type == PACKET_MULTICAST:
             self._put_group(out, at, buf, facts.payload_at + inner_tags, facts.captured_length - inner_tags)
         else:
-            self._put_own(out, at, macs, own_mac_at)
+            self._put_own(out, at, addresses, addresses_at)
 
     def _put_group(
         self,
@@ -207,32 +238,85 @@ class Framer:
         buf: cython.p_uchar,
         facts: Facts,
         address_length: cython.uint,
-        macs: cython.p_uchar,
-        own_mac_at: cython.Py_ssize_t,
+        addresses: cython.p_uchar,
+        addresses_at: cython.Py_ssize_t,
     ) -> cython.void:
         given: cython.Py_ssize_t = facts.address_at
         if address_length == 6 and not _is_zero_mac(buf, given):
-            if self._local_given and own_mac_at >= 0 and _same_mac(buf, given, macs, own_mac_at):
+            if (
+                self._local_given
+                and addresses[addresses_at + _OWN_KNOWN]
+                and _same_mac(buf, given, addresses, addresses_at)
+            ):
                 _put_mac(out, at, self._macs, 0)
             else:
                 _put_mac(out, at, buf, given)
         elif facts.packet_type == PACKET_OUTGOING:
-            self._put_own(out, at, macs, own_mac_at)
+            self._put_own(out, at, addresses, addresses_at)
         else:
-            _put_mac(out, at, self._macs, 6)
+            self._put_peer(out, at, addresses, addresses_at)
 
     def _put_own(
-        self, out: cython.p_uchar, at: cython.Py_ssize_t, macs: cython.p_uchar, own_mac_at: cython.Py_ssize_t
+        self,
+        out: cython.p_uchar,
+        at: cython.Py_ssize_t,
+        addresses: cython.p_uchar,
+        addresses_at: cython.Py_ssize_t,
     ) -> cython.void:
-        if self._local_given or own_mac_at < 0:
+        if self._local_given or not addresses[addresses_at + _OWN_KNOWN]:
             _put_mac(out, at, self._macs, 0)
         else:
-            _put_mac(out, at, macs, own_mac_at)
+            _put_mac(out, at, addresses, addresses_at)
+
+    def _put_peer(
+        self,
+        out: cython.p_uchar,
+        at: cython.Py_ssize_t,
+        addresses: cython.p_uchar,
+        addresses_at: cython.Py_ssize_t,
+    ) -> cython.void:
+        if self._peer_given or not addresses[addresses_at + _PEER_KNOWN]:
+            _put_mac(out, at, self._macs, 6)
+        else:
+            _put_mac(out, at, addresses, addresses_at + _PEER)
+
+    def _keep_header(
+        self,
+        out: cython.p_uchar,
+        at: cython.Py_ssize_t,
+        buf: cython.p_uchar,
+        facts: Facts,
+        addresses: cython.p_uchar,
+        addresses_at: cython.Py_ssize_t,
+    ) -> cython.Py_ssize_t:
+        """Put the packet's own two addresses, and its tag, and leave the rest of its header to the payload."""
+        header_at: cython.Py_ssize_t = facts.payload_at - facts.header_length
+        if facts.packet_type == PACKET_OUTGOING and not buf[header_at] & 0x01:
+            _put_mac(addresses, addresses_at + _PEER, buf, header_at)
+            addresses[addresses_at + _PEER_KNOWN] = 1
+        self.headers_kept += 1
+        _put_mac(out, at, buf, header_at)
+        _put_mac(out, at + 6, buf, header_at + 6)
+        facts.payload_at = header_at + 12
+        facts.captured_length += facts.header_length - 12
+        facts.original_length += facts.header_length - 12
+        facts.header_length = 0
+        if not facts.vlan_tpid:
+            return 12
+        _put_u16(out, at + 12, facts.vlan_tpid)
+        _put_u16(out, at + 14, facts.vlan_tci)
+        return 16
 
 
 def _put_u16(out: cython.p_uchar, at: cython.Py_ssize_t, value: cython.uint) -> cython.void:
     out[at] = (value >> 8) & 0xFF
     out[at + 1] = value & 0xFF
+
+
+def known_addresses(own_mac: bytes | None) -> bytes:
+    """Return the ADDRESSES_LENGTH bytes that a framer keeps of an interface, as they are at first."""
+    known = own_mac + b"\x01" if own_mac is not None else b""
+    return known.ljust(ADDRESSES_LENGTH, b"\0")
 
 
 def _put_mac(
@@ -271,8 +355,29 @@ def _is_headerless(buf: cython.p_uchar, facts: Facts) -> cython.bint:
     )
 
 
+def _is_ethernet(facts: Facts) -> cython.bint:
+    return facts.hardware_type in (ARPHRD_ETHER, ARPHRD_LOOPBACK)
+
+
+def _has_sound_header(buf: cython.p_uchar, facts: Facts) -> cython.bint:
+    """Return whether the header in front of the payload is Ethernet's, of this packet.
+
+    Its type field is the protocol, right behind the addresses or behind tags; or both mean 802.3.
+    """
+    first: cython.uint
+    last: cython.uint
+    header_at: cython.Py_ssize_t = facts.payload_at - facts.header_length
+    if facts.header_length < 14:
+        return False
+    first = buf[header_at + 12] << 8 | buf[header_at + 13]
+    last = buf[facts.payload_at - 2] << 8 | buf[facts.payload_at - 1]
+    if facts.protocol < ETH_P_802_3_MIN:
+        return first < ETH_P_802_3_MIN or last < ETH_P_802_3_MIN
+    return facts.protocol in (first, last)
+
+
 def _is_802_3(facts: Facts) -> cython.bint:
-    if facts.hardware_type != ARPHRD_ETHER and facts.hardware_type != ARPHRD_LOOPBACK:
+    if not _is_ethernet(facts):
         return False
     if facts.packet_type == PACKET_OUTGOING:
         return facts.protocol < ETH_P_802_3_MIN

@@ -3,7 +3,7 @@ from capfix.wire.enhanced_packet cimport put_enhanced_packet
 from capfix.wire.facts cimport Facts
 from capfix.wire.tpacket cimport next_packet, read_packet
 
-cdef Py_ssize_t HEADER_LIMIT, BLOCK_LIMIT, DROPCOUNT_OPTION_LENGTH, FLAGS_OPTION_LENGTH
+cdef Py_ssize_t ADDRESSES_LENGTH, HEADER_LIMIT, BLOCK_LIMIT, DROPCOUNT_OPTION_LENGTH, FLAGS_OPTION_LENGTH
 cdef Py_ssize_t PACKET_HEADER_LENGTH, PACKET_TRAILER_LENGTH, PACKET_OVERHEAD
 cdef unsigned int ARPHRD_LOOPBACK
 cdef unsigned int PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, PACKET_OUTGOING
@@ -26,8 +26,7 @@ cdef class Transcoder:
     cdef unsigned int[::1] _ifindexes
     cdef unsigned int[::1] _interface_ids
     cdef unsigned long long[::1] _delivered
-    cdef unsigned char[::1] _has_mac
-    cdef unsigned char[::1] _macs
+    cdef unsigned char[::1] _addresses
     cdef int[::1] _slots
     cdef Py_ssize_t _slot_count
 
@@ -51,7 +50,7 @@ cdef class Transcoder:
         unsigned char* options,
         Py_ssize_t options_length,
     ) noexcept nogil
-    cdef unsigned char* _mac_table(self) noexcept nogil
+    cdef unsigned char* _address_table(self) noexcept nogil
     cdef Py_ssize_t _find(self, unsigned int ifindex) noexcept nogil
 
 cdef void _copy(

@@ -11,7 +11,7 @@ from typing import Final
 
 import cython
 
-from capfix.framing import HEADER_LIMIT
+from capfix.framing import ADDRESSES_LENGTH, HEADER_LIMIT, known_addresses
 from capfix.wire.numbers import (
     ARPHRD_LOOPBACK,
     PACKET_BROADCAST,
@@ -92,8 +92,7 @@ class Transcoder:
         self._ifindexes = array("I", [0])
         self._interface_ids = array("I", [0])
         self._delivered = array("Q", [0])
-        self._has_mac = array("B", [0])
-        self._macs = array("B", bytes(6))
+        self._addresses = array("B", known_addresses(None))
         self._slots = array("i", [_EMPTY_SLOT] * 8)
         self._slot_count = 8
 
@@ -107,20 +106,19 @@ class Transcoder:
             row = len(self._rows)
             self._rows[ifindex] = row
         count = len(self._rows)
-        ifindexes, ids, delivered, has_mac, macs = (
+        ifindexes, ids, delivered, addresses = (
             array(kind, list(values) + [0] * (count * width - len(values)))
             for kind, values, width in (
                 ("I", self._ifindexes, 1),
                 ("I", self._interface_ids, 1),
                 ("Q", self._delivered, 1),
-                ("B", self._has_mac, 1),
-                ("B", self._macs, 6),
+                ("B", self._addresses, ADDRESSES_LENGTH),
             )
         )
         ifindexes[row] = ifindex
         ids[row] = interface_id
-        has_mac[row] = mac is not None
-        macs[row * 6 : row * 6 + 6] = array("B", mac if mac is not None else bytes(6))
+        addresses_at = row * ADDRESSES_LENGTH
+        addresses[addresses_at : addresses_at + ADDRESSES_LENGTH] = array("B", known_addresses(mac))
         size = 8
         while size < 2 * count:  # at most half full, so that a search ends soon
             size *= 2
@@ -131,8 +129,7 @@ class Transcoder:
                 slot = (slot + 1) % size
             slots[slot] = known_row
         self._ifindexes, self._interface_ids, self._delivered = ifindexes, ids, delivered
-        self._has_mac, self._macs = has_mac, macs
-        self._slots, self._slot_count = slots, size
+        self._addresses, self._slots, self._slot_count = addresses, slots, size
 
     def delivered(self, ifindex: int) -> int:
         """Return how many packets of this interface were written since interfaces were last forgotten."""
@@ -241,17 +238,14 @@ class Transcoder:
         )
         if self.pending_drops:
             frame_limit -= DROPCOUNT_OPTION_LENGTH
-        frame_length = HEADER_LIMIT + cython.cast(cython.Py_ssize_t, facts.captured_length)
+        frame_length = (
+            HEADER_LIMIT + facts.header_length + cython.cast(cython.Py_ssize_t, facts.captured_length)
+        )
         if PACKET_OVERHEAD + options_length + min(frame_length, frame_limit) > room - at:
             self.stopped_for = _OUTPUT_FULL
             return at
         header_length = self.framer.put_header(
-            out,
-            at + PACKET_HEADER_LENGTH,
-            buf,
-            facts,
-            self._mac_table(),
-            row * 6 if self._has_mac[row] else -1,
+            out, at + PACKET_HEADER_LENGTH, buf, facts, self._address_table(), row * ADDRESSES_LENGTH
         )
         if header_length < 0:
             self.not_carried += 1
@@ -283,8 +277,8 @@ class Transcoder:
         self._delivered[row] += 1
         return at + total
 
-    def _mac_table(self) -> cython.p_uchar:
-        return cython.address(self._macs[0]) if cython.compiled else self._macs
+    def _address_table(self) -> cython.p_uchar:
+        return cython.address(self._addresses[0]) if cython.compiled else self._addresses
 
     def _find(self, ifindex: cython.uint) -> cython.Py_ssize_t:
         """Return the row of an interface, or -1. Most packets come from the same one as the packet before."""

@@ -77,7 +77,7 @@ def test_any_shows_the_real_interface(vpn: HeaderlessVpn, tmp_path: Path) -> Non
     assert set(statistics(file)) == {"any", "cipsec0", "vpnfeed"}
 
 
-@pytest.mark.parametrize("link", ("sll", "sll2"))
+@pytest.mark.parametrize("link", ["sll", "sll2"])
 def test_no_part_of_the_ip_header_is_taken_for_an_address(
     vpn: HeaderlessVpn, tmp_path: Path, link: str
 ) -> None:

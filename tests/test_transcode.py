@@ -26,7 +26,7 @@ from tests.ring_blocks import (
 )
 from tests.uncompiled import load_uncompiled
 
-BESIDE_DATA = 120  # a block's own fields, its header and its options are never more, save the comments
+BESIDE_DATA = 128  # a block's own fields, its header and its options are never more, save the comments
 CANARY = b"\xa5" * 64
 
 ROADS = {

@@ -41,6 +41,11 @@ def add_parser(subparsers: Any) -> None:
         help="the header to write: Linux cooked (sll, sll2) or ethernet with made-up addresses; default %(default)s",
     )
     parser.add_argument(
+        "--keep-headers",
+        action="store_true",
+        help="with --link ethernet: keep the headers that are sound, and make up the others",
+    )
+    parser.add_argument(
         "--local-mac",
         type=_argument(parse_mac),
         metavar="MAC",
@@ -93,6 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
         interfaces=tuple(dict.fromkeys(arguments.interface)),
         output=arguments.output,
         link=arguments.link,
+        keep_headers=arguments.keep_headers,
         local_mac=arguments.local_mac,
         peer_mac=arguments.peer_mac,
         count=arguments.count,

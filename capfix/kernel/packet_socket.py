@@ -1,7 +1,8 @@
 """A packet socket with a ring: the kernel writes packets into memory that it shares with us.
 
-PF_PACKET, SOCK_DGRAM, TPACKET_V3: the ring is a circle of ring blocks. The kernel fills one, and gives it to us when
-it is full or its retire time has passed; we give it back when its packets are taken.
+PF_PACKET, SOCK_DGRAM (or SOCK_RAW, for the link-layer headers too), TPACKET_V3: the ring is a circle of ring blocks.
+The kernel fills one, and gives it to us when it is full or its retire time has passed; we give it back when its packets
+are taken.
 
 Source: packet(7); linux/if_packet.h; the kernel's Documentation/networking/packet_mmap.rst.
 """
@@ -42,8 +43,10 @@ class PacketRing:
     Ring blocks come out in the order in which the kernel filled them.
     """
 
-    def __init__(self, ring_size_bytes: int, retire_timeout_ms: int) -> None:
+    def __init__(self, ring_size_bytes: int, retire_timeout_ms: int, with_headers: bool = False) -> None:
         """Open the socket and map a ring of about `ring_size_bytes`: whole ring blocks, at least two.
+
+        Packets lie in it without their link-layer header, or as they are `with_headers`.
 
         Raises:
             PrivilegeError: CAP_NET_RAW is missing.
@@ -56,7 +59,8 @@ class PacketRing:
         self._drops_before = [0] * self.block_count
         self._unplaced_drops = 0
         try:
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+            kind = socket.SOCK_RAW if with_headers else socket.SOCK_DGRAM
+            self.socket = socket.socket(socket.AF_PACKET, kind, 0)
         except PermissionError as exc:
             raise PrivilegeError("open a packet socket", "CAP_NET_RAW") from exc
         try:

@@ -185,7 +185,7 @@ class Capture:
     # What else happens
 
     def _look_for_error(self, source: PacketSource) -> None:
-        """Find out whether the source's interface went down, or away, and clear the socket's error, or it would spin."""
+        """Find out whether the source's interface went down, or away; an error not asked for would wake us forever."""
         if source.ring.take_error() and self._is_there(source):
             self._report.say(f"{source.name} is down; waiting for packets")
             self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
@@ -246,6 +246,7 @@ class Capture:
     def _counts(self) -> Counts:
         rings = [source.ring for source in self._sources]
         transcoders = [source.transcoder for source in self._sources]
+        framer = transcoders[0].framer  # one for all of them
         return Counts(
             captured=sum(transcoder.written for transcoder in transcoders) - self._writer.lost_packets,
             received=sum(ring.received for ring in rings),
@@ -253,6 +254,9 @@ class Capture:
             output_lost=self._writer.lost_packets,
             loopback_copies=sum(transcoder.loopback_copies for transcoder in transcoders),
             not_carried=sum(transcoder.not_carried for transcoder in transcoders),
+            headers_kept=framer.headers_kept,
+            headers_missing=framer.headers_missing,
+            headers_stale=framer.headers_stale,
         )
 
     # The end

@@ -21,6 +21,7 @@ class RunOptions:
     interfaces: tuple[str, ...]
     output: str
     link: str = DEFAULT_LINK
+    keep_headers: bool = False
     local_mac: bytes | None = None
     peer_mac: bytes | None = None
     count: int | None = None
@@ -41,6 +42,10 @@ class RunOptions:
             raise UsageError("`-i any` captures on every interface already; leave the other -i out")
         if self.link not in LINK_TYPES:
             raise UsageError(f"unknown link type {self.link!r}; choose from {', '.join(LINK_TYPES)}")
+        if self.keep_headers and self.link != "ethernet":
+            raise UsageError(
+                f"--keep-headers keeps Ethernet headers, and --link {self.link} has none; use --link ethernet"
+            )
         if self.ring_size_mib is not None and self.ring_size_mib > LARGEST_RING_MIB:
             raise UsageError(
                 f"a ring of {self.ring_size_mib} MiB is too large; the most is {LARGEST_RING_MIB}"

@@ -17,6 +17,9 @@ class Counts:
     output_lost: int = 0
     loopback_copies: int = 0
     not_carried: int = 0
+    headers_kept: int = 0
+    headers_missing: int = 0
+    headers_stale: int = 0
 
 
 class Report:
@@ -63,6 +66,12 @@ class Report:
             self.say(
                 f"{_packets(counts.not_carried)} left out: of types that {link} headers cannot carry; "
                 "try --link sll2"
+            )
+
+        if counts.headers_kept or counts.headers_missing or counts.headers_stale:
+            self.say(
+                f"Ethernet headers: {counts.headers_kept} kept, {counts.headers_missing} made up where there was none, "
+                f"{counts.headers_stale} made up in place of one that was not the packet's"
             )
 
     def _clear(self) -> None:

@@ -36,9 +36,14 @@ def run_capture(options: RunOptions) -> int:
     streaming = is_streaming(options.output)
     retire_timeout_ms = STREAMING_RETIRE_MS if streaming else FILE_RETIRE_MS
     ring_size = options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()
-    framer = Framer(LINK_TYPES[options.link], options.local_mac, options.peer_mac)
+    framer = Framer(LINK_TYPES[options.link], options.local_mac, options.peer_mac, options.keep_headers)
     sources = [
-        PacketSource(name, ifindex, PacketRing(ring_size // len(ifindexes), retire_timeout_ms), framer)
+        PacketSource(
+            name,
+            ifindex,
+            PacketRing(ring_size // len(ifindexes), retire_timeout_ms, options.keep_headers),
+            framer,
+        )
         for name, ifindex in zip(options.interfaces, ifindexes, strict=True)
     ]
     if not COMPILED:

@@ -6,6 +6,7 @@ cdef class Facts:
     cdef public unsigned int ifindex
     cdef public Py_ssize_t address_at
     cdef public unsigned int address_length
+    cdef public unsigned int header_length
     cdef public Py_ssize_t payload_at
     cdef public unsigned int captured_length
     cdef public unsigned int original_length

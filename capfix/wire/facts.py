@@ -5,11 +5,12 @@ Compiled. One object is filled again for each packet, so that nothing is allocat
 
 
 class Facts:
-    """The kernel's word on one packet that lies in a buffer, without a link-layer header.
+    """The kernel's word on one packet that lies in a buffer.
 
     Numbers are in host byte order. `protocol` is sll_protocol, an EtherType or one of Linux's numbers below 0x0600;
     `packet_type` a PACKET_ and `hardware_type` an ARPHRD_ number. `address_at` and `payload_at` are offsets into the
     buffer: 8 address bytes can be read there, `address_length` is the true length and may be larger.
+    `header_length` bytes of link-layer header lie just before the payload, 0 where the source leaves it out.
     `captured_length` and `original_length` count the payload, in bytes. `vlan_tpid` is 0 when the kernel stripped no
     tag. The last three are what a checksum field or an oversized packet means (linux/if_packet.h, tp_status).
 
@@ -24,6 +25,7 @@ class Facts:
         self.ifindex = 0
         self.address_at = 0
         self.address_length = 0
+        self.header_length = 0
         self.payload_at = 0
         self.captured_length = 0
         self.original_length = 0

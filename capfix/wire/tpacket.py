@@ -1,7 +1,8 @@
 """TPACKET_V3: how the kernel lays packets into the blocks of a ring.
 
-Compiled. All fields are in host byte order but the protocol. A packet's header is followed by a sockaddr_ll, and
-`tp_net` bytes from the header's start by the network layer; on a SOCK_DGRAM socket nothing lies before that.
+Compiled. All fields are in host byte order but the protocol. A packet's header is followed by a sockaddr_ll.
+`tp_mac` bytes from the header's start lies the link-layer header and `tp_net` bytes the network layer; on a SOCK_DGRAM
+socket both are the same. Captured and original length count from `tp_mac`.
 
 Source: linux/if_packet.h, struct tpacket_block_desc, tpacket3_hdr and sockaddr_ll.
 """
@@ -67,20 +68,25 @@ def read_packet(
     """
     status: cython.uint
     captured: cython.Py_ssize_t
-    payload_at: cython.Py_ssize_t
+    header_at: cython.Py_ssize_t
+    header_length: cython.Py_ssize_t
     if at < 0 or end - at < TPACKET3_HEADER_LENGTH + SOCKADDR_LL_LENGTH:
         return False
     captured = _load_u32(buf, at + 12)
-    payload_at = at + _load_u16(buf, at + 26)
-    if captured > end - payload_at:
+    header_at = at + _load_u16(buf, at + 24)
+    if captured > end - header_at:
+        return False
+    header_length = at + _load_u16(buf, at + 26) - header_at
+    if header_length < 0 or header_length > captured:  # cut within the link-layer header
         return False
     status = _load_u32(buf, at + 20)
     facts.timestamp_ns = _load_u32(buf, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000) + _load_u32(
         buf, at + 8
     )
-    facts.captured_length = captured
-    facts.original_length = _load_u32(buf, at + 16)
-    facts.payload_at = payload_at
+    facts.header_length = header_length
+    facts.payload_at = header_at + header_length
+    facts.captured_length = captured - header_length
+    facts.original_length = _load_u32(buf, at + 16) - header_length
     facts.checksum_not_ready = (status & TP_STATUS_CSUMNOTREADY) != 0
     facts.checksum_valid = (status & TP_STATUS_CSUM_VALID) != 0
     facts.segmentation_offloaded = (status & TP_STATUS_GSO_TCP) != 0
