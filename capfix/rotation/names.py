@@ -14,6 +14,7 @@ from capfix.errors import UsageError
 
 PART: Final = ".part"
 NUMBER_DIGITS: Final = 5  # at least so many
+OPENED_DIGITS: Final = 14  # YYYYMMDDHHMMSS
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class NamePattern:
         self.output = output
         stem, dot, ending = output.rpartition(".")
         self.prefix, self.suffix = (stem, dot + ending) if stem.strip(".") else (output, "")
-        number, opened, part = rf"([0-9]{{{NUMBER_DIGITS},}})", "([0-9]{14})", rf"({re.escape(PART)})?"
+        number, opened, part = rf"([0-9]{{{NUMBER_DIGITS},}})", rf"([0-9]{{{OPENED_DIGITS}}})", rf"({re.escape(PART)})?"
         self._matches = re.compile(
             f"{re.escape(self.prefix)}_{number}_{opened}{re.escape(self.suffix)}{part}"
         )
@@ -51,6 +52,11 @@ class NamePattern:
         """Return the final name of file `number`, opened at `opened_ns` on the wall clock."""
         opened = datetime.fromtimestamp(opened_ns // 10**9, UTC)
         return f"{self.prefix}_{number:0{NUMBER_DIGITS}}_{opened:%Y%m%d%H%M%S}{self.suffix}"
+
+    def renumbered(self, name: str, number: int) -> str:
+        """Return `name`, a final name of this pattern, with another number."""
+        opened = name.removesuffix(self.suffix)[-OPENED_DIGITS:]
+        return f"{self.prefix}_{number:0{NUMBER_DIGITS}}_{opened}{self.suffix}"
 
     def maybe_parse(self, name: str) -> CaptureName | None:
         """Return the parts of `name`, or None when it is not exactly a name this pattern makes."""

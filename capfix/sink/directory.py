@@ -1,0 +1,188 @@
+"""The directory a capture writes to, as far as it is the capture's own.
+
+Everything goes through one descriptor of the directory, so that the capture and its retention mean the same place
+even when the directory is renamed or its path is mounted over.
+"""
+
+import contextlib
+import errno
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from capfix.errors import SinkError
+from capfix.rotation.names import PART, CaptureName, NamePattern
+from capfix.rotation.retention import Space, StoredFile
+from capfix.sink.lock import OutputLock
+from capfix.sink.noreplace import rename_noreplace
+
+FILE_MODE: Final = 0o640
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file being written, under its `.part` name. `fd` is for writing and belongs to whoever asked for the file."""
+
+    fd: int
+    name: str
+    number: int
+    opened_ns: int
+
+
+def open_directory(output: str) -> int:
+    """Return a descriptor of the directory that `output` lies in, after trying whether files can be made there.
+
+    Raises:
+        SinkError: there is no such directory, it is not one, files cannot be made in it, or `output` is itself a
+            directory.
+    """
+    directory = os.path.dirname(output) or "."
+    if os.path.isdir(output):
+        raise SinkError(
+            f"{output} is a directory; name a file in it, for example {os.path.join(output, 'out.pcapng')}"
+        )
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise SinkError(f"cannot write {output}: {directory}: {_reason(exc)}") from exc
+    try:
+        _try_writing(fd)
+    except OSError as exc:
+        os.close(fd)
+        raise SinkError(f"cannot write {output}: no file can be made in {directory}: {_reason(exc)}") from exc
+    return fd
+
+
+class CaptureDirectory:
+    """One output's files in their directory: locked, listed, opened, finished, removed.
+
+    `output` is the path the user gave, from which the files' names are made. Made by one thread, used by one
+    thread. Methods raise OSError as the filesystem gives it, since a full disk is not always the end.
+
+    Raises:
+        SinkError: as `open_directory`, or another capture is writing this output.
+        UsageError: no names can be made from it.
+    """
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+        self.path = os.path.dirname(output) or "."
+        self.pattern = NamePattern(os.path.basename(output))
+        self.fd = open_directory(output)
+        self._highest = 0
+        try:
+            self._lock = OutputLock(self.fd, f".{self.pattern.output}.lock", output)
+            self._highest = max((parts.number for _, parts in self._own_names()), default=0)
+        except OSError as exc:
+            os.close(self.fd)
+            raise SinkError(f"cannot lock {output}: {_reason(exc)}") from exc
+        except SinkError:
+            os.close(self.fd)
+            raise
+
+    @property
+    def next_number(self) -> int:
+        """The number the next file gets: one above the highest there has been."""
+        return self._highest + 1
+
+    def close(self) -> None:
+        """Let the next capture in."""
+        self._lock.close()
+        os.close(self.fd)
+
+    def finished_files(self) -> list[StoredFile]:
+        """Return the finished files, in no order. This looks at each of them: once a run is enough."""
+        files = []
+        for name, parts in self._own_names():
+            if not parts.part:
+                with contextlib.suppress(FileNotFoundError):
+                    files.append(self._stored(name, parts.number))
+        return files
+
+    def unfinished_names(self) -> list[str]:
+        """Return the names of files that a crash left unfinished, the oldest first."""
+        unfinished = [(parts.number, name) for name, parts in self._own_names() if parts.part]
+        return [name for _, name in sorted(unfinished)]
+
+    def present_names(self) -> set[str]:
+        """Return the names of the finished files, without looking at the files."""
+        return {name for name, parts in self._own_names() if not parts.part}
+
+    def open_part(self, opened_ns: int, flags: int = os.O_WRONLY) -> Part:
+        """Make the next file, opened at `opened_ns` on the wall clock, mode 0640 less the process's umask.
+
+        `flags` are added to those that make it. A number somebody else took meanwhile is skipped.
+        """
+        flags |= os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            number = self.next_number
+            name = self.pattern.name(number, opened_ns) + PART
+            with contextlib.suppress(FileExistsError):
+                fd = os.open(name, flags, FILE_MODE, dir_fd=self.fd)
+                self._highest = number
+                return Part(fd, name, number, opened_ns)
+            self._highest = number
+
+    def finish(self, part_name: str, fd: int) -> StoredFile:
+        """Give a whole file its final name: sync it, rename it over nothing, sync the directory. Leaves `fd` open.
+
+        Should somebody have taken the final name, the file gets the next number instead.
+        """
+        os.fsync(fd)
+        parts = self.pattern.maybe_parse(part_name)
+        if parts is None or not parts.part:
+            raise ValueError(f"{part_name} is not the name of an unfinished file")
+        name, number = part_name.removesuffix(PART), parts.number
+        while True:
+            try:
+                rename_noreplace(self.fd, part_name, name)
+                break
+            except FileExistsError:
+                if self._same_file(name, fd):  # a crash came between the two steps of a rename
+                    os.unlink(part_name, dir_fd=self.fd)
+                    break
+                self._highest = number = self.next_number
+                name = self.pattern.renumbered(name, number)
+        os.fsync(self.fd)
+        return self._stored(name, number)
+
+    def remove(self, name: str) -> bool:
+        """Remove a file; False when it was gone already."""
+        try:
+            os.unlink(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def space(self) -> Space:
+        """Return how large the filesystem is and how much of it is free for everybody."""
+        facts = os.statvfs(self.fd)
+        return Space(facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize)
+
+    def _own_names(self) -> list[tuple[str, CaptureName]]:
+        parsed = ((name, self.pattern.maybe_parse(name)) for name in os.listdir(self.fd))
+        return [(name, parts) for name, parts in parsed if parts is not None]
+
+    def _stored(self, name: str, number: int) -> StoredFile:
+        facts = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        return StoredFile(name, number, facts.st_size, facts.st_mtime_ns)
+
+    def _same_file(self, name: str, fd: int) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.stat(name, dir_fd=self.fd, follow_symlinks=False), os.fstat(fd))
+        return False
+
+
+def _try_writing(directory_fd: int) -> None:
+    """Make a file and remove it: permissions, read-only mounts, quotas and access modules all have their say."""
+    name = f".capfix-{os.getpid()}"
+    os.close(
+        os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
+    )
+    os.unlink(name, dir_fd=directory_fd)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"permission denied for user {os.geteuid()}"
+    return (error.strerror or str(error)).lower()
