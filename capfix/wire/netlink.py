@@ -1,7 +1,7 @@
 """Netlink messages, their attributes, and the general header of netfilter's messages.
 
-A message is a 16-byte header in host byte order and a payload; each attribute in it is a 4-byte header (length
-with the header, type) and a value; both are padded to 4 bytes. What netfilter puts into them is big-endian.
+A message is a 16-byte header in host byte order and a payload; each attribute in it is a 4-byte header
+(length with the header, type) and a value; both are padded to 4 bytes. What netfilter puts into them is big-endian.
 
 Source: linux/netlink.h, linux/netfilter/nfnetlink.h; netlink(7).
 """
