@@ -29,12 +29,11 @@ cdef class PacketFields:
     cdef readonly Py_ssize_t fault_at
     cdef readonly int fault_attribute
 
-    cdef void clear(self) noexcept
+    cdef void clear(self) noexcept nogil
 
-cdef int read_packet(const unsigned char *buffer, Py_ssize_t at, Py_ssize_t end, PacketFields fields) noexcept
-cdef bint has_trusted_header(const unsigned char *buffer, PacketFields fields) noexcept
-cdef int _least_length(int kind) noexcept
-cdef void _set_field(const unsigned char *buffer, Py_ssize_t at, Py_ssize_t size, int kind, PacketFields fields) noexcept
-cdef unsigned int _be16(const unsigned char *buffer, Py_ssize_t at) noexcept
-cdef unsigned int _be32(const unsigned char *buffer, Py_ssize_t at) noexcept
-cdef unsigned long long _be64(const unsigned char *buffer, Py_ssize_t at) noexcept
+cdef int read_packet(unsigned char* buffer, Py_ssize_t at, Py_ssize_t end, PacketFields fields) noexcept nogil
+cdef bint has_trusted_header(unsigned char* buffer, PacketFields fields) noexcept nogil
+cdef int _least_length(int kind) noexcept nogil
+cdef void _set_field(unsigned char* buffer, Py_ssize_t at, Py_ssize_t size, int kind, PacketFields fields) noexcept nogil
+cdef unsigned int _be16(unsigned char* buffer, Py_ssize_t at) noexcept nogil
+cdef unsigned int _be32(unsigned char* buffer, Py_ssize_t at) noexcept nogil

@@ -106,7 +106,6 @@ class NflogPacket:
     sequence: int | None = None
 
 
-@cython.cclass
 class PacketFields:
     """What one message says, for the hot path: one object, filled again for each message.
 
@@ -146,7 +145,7 @@ class PacketFields:
 
 
 def read_packet(
-    buffer: cython.p_const_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t, fields: PacketFields
+    buffer: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t, fields: PacketFields
 ) -> cython.int:
     """Read the payload of one packet message, buffer[at:end], into `fields`; return _READ or what is wrong.
 
@@ -181,7 +180,7 @@ def read_packet(
     return _READ if found_header else _NO_PACKET_HEADER
 
 
-def has_trusted_header(buffer: cython.p_const_uchar, fields: PacketFields) -> cython.bint:
+def has_trusted_header(buffer: cython.p_uchar, fields: PacketFields) -> cython.bint:
     """Tell whether the hardware header that was read into `fields` is the Ethernet header of this packet.
 
     The kernel copies what precedes the packet in memory, as many bytes as the device's headers have: of a
@@ -213,18 +212,17 @@ def decode_packet(payload: bytes | memoryview) -> NflogPacket:
         TruncatedError: the general header, or an attribute, reaches beyond the message.
         FormatError: an attribute is too short for its value, or there is no packet header.
     """
-    view: cython.const[cython.uchar][:]  # type: ignore[valid-type]
     fields = PacketFields()
     data = memoryview(payload)
     if len(data) < _GENERAL_HEADER_LENGTH:
         raise TruncatedError("NFLOG message", len(data), _GENERAL_HEADER_LENGTH)
     if cython.compiled:
-        view = data
-        result = read_packet(cython.address(view[0]), 0, len(data), fields)
-        trusted = result == _READ and has_trusted_header(cython.address(view[0]), fields)
+        view: cython.const[cython.uchar][::1] = data  # type: ignore[valid-type]
+        buf: cython.p_uchar = cython.cast(cython.p_uchar, cython.address(view[0]))
     else:
-        result = read_packet(data, 0, len(data), fields)
-        trusted = result == _READ and has_trusted_header(data, fields)
+        buf = data
+    result = read_packet(buf, 0, len(data), fields)
+    trusted = result == _READ and has_trusted_header(buf, fields)
     if result != _READ:
         raise _fault(data, result, fields)
     return NflogPacket(
@@ -286,13 +284,14 @@ def _least_length(kind: cython.int) -> cython.int:
 
 
 def _set_field(
-    buffer: cython.p_const_uchar,
+    buffer: cython.p_uchar,
     at: cython.Py_ssize_t,
     size: cython.Py_ssize_t,
     kind: cython.int,
     fields: PacketFields,
 ) -> None:
     """Set what attribute `kind` says; buffer[at:at+size] is its value and long enough for it."""
+    seconds_ns: cython.ulonglong
     if kind == _PAYLOAD:
         fields.payload_at = at
         fields.payload_length = size
@@ -302,10 +301,9 @@ def _set_field(
     elif kind == _SEQUENCE:
         fields.sequence = _be32(buffer, at)
     elif kind == _TIMESTAMP:
-        # Beyond 2**33 seconds no clock is right; masked, so that the product stays in 64 bits.
-        fields.timestamp_ns = (_be64(buffer, at) & 0x1FFFFFFFF) * 1_000_000_000 + (
-            _be64(buffer, at + 8) & 0xFFFFF
-        ) * 1000
+        # Seconds and microseconds are 64 bits wide each; the low halves hold every time until 2106.
+        seconds_ns = _be32(buffer, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000)
+        fields.timestamp_ns = seconds_ns + _be32(buffer, at + 12) * cython.cast(cython.ulonglong, 1000)
     elif kind == _IN_IFINDEX:
         fields.in_ifindex = _be32(buffer, at)
     elif kind == _OUT_IFINDEX:
@@ -335,13 +333,9 @@ def _set_field(
         fields.gid = _be32(buffer, at)
 
 
-def _be16(buffer: cython.p_const_uchar, at: cython.Py_ssize_t) -> cython.uint:
+def _be16(buffer: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
     return buffer[at] << 8 | buffer[at + 1]
 
 
-def _be32(buffer: cython.p_const_uchar, at: cython.Py_ssize_t) -> cython.uint:
+def _be32(buffer: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
     return _be16(buffer, at) << 16 | _be16(buffer, at + 2)
-
-
-def _be64(buffer: cython.p_const_uchar, at: cython.Py_ssize_t) -> cython.ulonglong:
-    return cython.cast(cython.ulonglong, _be32(buffer, at)) << 32 | _be32(buffer, at + 4)

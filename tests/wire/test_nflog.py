@@ -8,10 +8,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capfix.errors import FormatError, TruncatedError
-from capfix.wire.nflog import NflogPacket, decode_packet
+from capfix.wire import nflog
+from capfix.wire.nflog import NflogPacket
+from tests.uncompiled import load_uncompiled
 
 IP_PACKET = bytes.fromhex("45000020 000100004011a6a8 0a080001 0a080002 1389138a000c0000 6869686a")
 ETHERNET_HEADER = bytes.fromhex("020000000002 020000000001 0800")
+
+
+UNCOMPILED = load_uncompiled("capfix.wire.nflog")
+
+
+def decode_packet(data: bytes) -> NflogPacket:
+    """Decode by the compiled module and by its source run uncompiled, which must agree, also in what they raise."""
+    outcomes = []
+    for module in (nflog, UNCOMPILED):
+        try:
+            outcomes.append(vars(module.decode_packet(data)))
+        except FormatError as error:
+            outcomes.append(error)
+    assert repr_of(outcomes[0]) == repr_of(outcomes[1])
+    if isinstance(outcomes[0], FormatError):
+        raise outcomes[0]
+    return NflogPacket(**outcomes[0])
+
+
+def repr_of(outcome: FormatError | dict[str, object]) -> str:
+    if isinstance(outcome, FormatError):
+        return f"{type(outcome).__name__}: {outcome}"
+    return repr(outcome | {"payload": bytes(outcome["payload"])})
 
 
 def attribute(kind: int, value: bytes) -> bytes:
