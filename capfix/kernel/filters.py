@@ -1,0 +1,206 @@
+"""Choosing packets in the kernel: filter expressions compiled by the system's libpcap, and filters on sockets.
+
+libpcap is called through ctypes, and only for an expression: everything else is made here.
+"""
+
+import ctypes
+import ctypes.util
+import functools
+import socket
+from dataclasses import dataclass
+from typing import Any, Final
+
+from capfix.errors import CaptureError, UsageError
+from capfix.wire import bpf, bpf_compose, cooked_filter, filter_text
+from capfix.wire.bpf import Program
+from capfix.wire.cooked_filter import Reading
+
+SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h
+_DLT_EN10MB: Final = 1
+_NETMASK_UNKNOWN: Final = 0xFFFFFFFF  # pcap/pcap.h
+
+# Soname by soname: Debian's, then what others ship; the last resort asks the linker's tools
+_LIBRARY_NAMES: Final = ("libpcap.so.0.8", "libpcap.so.1")
+
+REFUSE_ALL: Final[Program] = (bpf_compose.REFUSE,)
+
+# What to say beside libpcap's message, by a part of it
+_HINTS: Final = {
+    "ifname supported only": "choose interfaces with -i",
+    "not a broadcast link": "the link layer's addresses can't be asked for, since capfix takes packets without them",
+    "netmask not known": "name the broadcast address instead: dst host ADDRESS",
+}
+
+
+class _Instructions(ctypes.Structure):
+    """struct bpf_program of pcap/bpf.h: a count, and an array of 8-byte instructions."""
+
+    _fields_ = (("count", ctypes.c_uint), ("first", ctypes.c_void_p))
+
+
+class _SocketProgram(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = (("count", ctypes.c_ushort), ("first", ctypes.c_void_p))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which packets to take. None, and "inout", ask for nothing."""
+
+    expression: str | None = None
+    mark: tuple[int, int] | None = None  # value, mask
+    direction: str | None = None  # a key of cooked_filter.DIRECTIONS
+    snaplen: int = cooked_filter.MAX_SNAPLEN
+
+
+def selection_program(selection: Selection, header_size: int) -> Program | None:
+    """Return the one program for a cooked socket that takes the selected packets, None where all are taken whole.
+
+    `header_size` is how many bytes of link-layer header the packets are written with, VLAN tag not counted.
+
+    Raises:
+        UsageError: the expression is wrong, or asks for what a cooked socket does not have.
+        CaptureError: libpcap is missing.
+    """
+    parts: list[Program] = []
+    if selection.direction is not None:
+        parts.append(cooked_filter.DIRECTIONS[selection.direction])
+    if selection.mark is not None:
+        parts.append(cooked_filter.mark_test(*selection.mark))
+    if selection.expression is not None:
+        parts.append(cooked_filter.counting_frames(expression_program(selection.expression), header_size))
+    limit = cooked_filter.MAX_SNAPLEN
+    if selection.snaplen < cooked_filter.MAX_SNAPLEN:
+        limit = cooked_filter.kernel_limit(selection.snaplen, header_size)
+        parts = parts or [(bpf_compose.ACCEPT,)]
+    if not parts:
+        return None
+    return bpf_compose.keeping(functools.reduce(bpf_compose.both, parts), limit)
+
+
+def expression_program(expression: str) -> Program:
+    """Return a libpcap filter expression as a program for a cooked socket, lengths still without the header.
+
+    Raises:
+        UsageError: the expression is wrong, with libpcap's message, or asks for what a cooked socket does not have.
+        CaptureError: libpcap is missing.
+    """
+    try:
+        if not filter_text.needs_splitting(expression):
+            return cooked_filter.fitted(compile_ethernet(expression))
+        compile_ethernet(filter_text.without_keywords(expression))
+        return _tree_program(filter_text.split(expression))
+    except UsageError as exc:
+        raise UsageError(f"filter `{expression}`: {exc}") from exc
+
+
+def _tree_program(tree: filter_text.Node) -> Program:
+    if not filter_text.asks_for_tags(tree):
+        return _node_program(tree, stripped=True)
+    return cooked_filter.by_tag(_node_program(tree, stripped=True), _node_program(tree, stripped=False))
+
+
+def _node_program(node: filter_text.Node, *, stripped: bool) -> Program:
+    """Return the program of one node, for packets whose first tag was stripped, or for the others."""
+    match node:
+        case filter_text.Text(text, depth):
+            return cooked_filter.fitted(compile_ethernet(text), _reading(depth, stripped))
+        case filter_text.Vlan(vlan_id, depth):
+            return cooked_filter.vlan_test(
+                _reading(depth, stripped), vlan_id, stripped=stripped and depth == 0
+            )
+        case filter_text.Direction(outbound):
+            return cooked_filter.OUTBOUND if outbound else cooked_filter.INBOUND
+        case filter_text.Interface(ifindex):
+            return cooked_filter.interface_test([ifindex])
+        case filter_text.Not(term):
+            return bpf_compose.negated(_node_program(term, stripped=stripped))
+        case filter_text.Join(left, right, both):
+            join = bpf_compose.both if both else bpf_compose.either
+            return join(_node_program(left, stripped=stripped), _node_program(right, stripped=stripped))
+
+
+def _reading(depth: int, stripped: bool) -> Reading:
+    return (cooked_filter.stripped_reading if stripped else cooked_filter.in_frame_reading)(depth)
+
+
+def compile_ethernet(text: str) -> Program:
+    """Return the program that libpcap makes of an expression for Ethernet frames.
+
+    Raises:
+        UsageError: with libpcap's message.
+        CaptureError: libpcap is missing.
+    """
+    pcap = _libpcap()
+    handle = pcap.pcap_open_dead(_DLT_EN10MB, cooked_filter.MAX_SNAPLEN)
+    try:
+        compiled = _Instructions()
+        if pcap.pcap_compile(handle, ctypes.byref(compiled), text.encode(), 1, _NETMASK_UNKNOWN) != 0:
+            message = pcap.pcap_geterr(handle).decode(errors="replace")
+            hint = next((hint for part, hint in _HINTS.items() if part in message), None)
+            raise UsageError(f"{message}; {hint}" if hint else message)
+        try:
+            return bpf.decode_program(ctypes.string_at(compiled.first, 8 * compiled.count))
+        finally:
+            pcap.pcap_freecode(ctypes.byref(compiled))
+    finally:
+        pcap.pcap_close(handle)
+
+
+@functools.cache
+def _libpcap() -> Any:
+    for name in (*_LIBRARY_NAMES, ctypes.util.find_library("pcap")):
+        try:
+            library = ctypes.CDLL(name) if name else None
+        except OSError:
+            continue
+        if library is not None:
+            return _declared(library)
+    raise CaptureError(
+        "a filter expression needs libpcap, which is not installed (Debian: apt install libpcap0.8); "
+        "everything else works without it"
+    )
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    library.pcap_open_dead.argtypes = (ctypes.c_int, ctypes.c_int)
+    library.pcap_open_dead.restype = ctypes.c_void_p
+    library.pcap_compile.argtypes = (
+        ctypes.c_void_p,
+        ctypes.POINTER(_Instructions),
+        ctypes.c_char_p,
+        ctypes.c_int,
+        ctypes.c_uint32,
+    )
+    library.pcap_geterr.argtypes = (ctypes.c_void_p,)
+    library.pcap_geterr.restype = ctypes.c_char_p
+    library.pcap_freecode.argtypes = (ctypes.POINTER(_Instructions),)
+    library.pcap_freecode.restype = None
+    library.pcap_close.argtypes = (ctypes.c_void_p,)
+    library.pcap_close.restype = None
+    return library
+
+
+def attach(sock: socket.socket, program: Program) -> None:
+    """Let only what the program accepts into the socket, from now on; an earlier filter is replaced.
+
+    Attach before binding, or packets that came in between are there unfiltered.
+
+    Raises:
+        CaptureError: the kernel refuses the program, or has no room for it.
+    """
+    code = ctypes.create_string_buffer(bpf.encode_program(program))
+    filter_ = _SocketProgram(len(program), ctypes.addressof(code))
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(filter_))
+    except OSError as exc:
+        raise CaptureError(
+            f"cannot attach a filter of {len(program)} instructions: {(exc.strerror or str(exc)).lower()}; "
+            "a long filter may need a larger net.core.optmem_max"
+        ) from exc
+
+
+def refuse_all(sock: socket.socket) -> None:
+    """Let nothing more into the socket; what is in it already can still be read."""
+    attach(sock, REFUSE_ALL)

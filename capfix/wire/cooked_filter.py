@@ -1,0 +1,212 @@
+"""Filters for a SOCK_DGRAM packet socket, which shows a filter the packet from its network layer on.
+
+libpcap compiles for frames that begin with an Ethernet header. Here such a program is fitted to the cooked
+socket: the EtherType becomes the kernel's ancillary value, offsets lose the 14 bytes, and a question to the MAC
+addresses is refused. What libpcap cannot compile without a live Ethernet handle, or at all, is built from
+ancillary values: VLAN tags, the direction, the interface, the mark.
+
+Where VLAN tags are, a filter on Linux sees in one of two ways, and a program that asks for tags is made of two
+readings, chosen by the packet:
+
+- *stripped*: the kernel took the first tag out. Tag and TPID are ancillary values, and further tags are at the
+  start of the data. So come received packets, on all but very old drivers.
+- *in the frame*: a tag that a program wrote, or that is put into the frame for the driver, in a packet going out.
+  The data begins behind all tags, which are reached through the link-layer header, whole there.
+
+Both measured on Linux 6.18. Sources: linux/filter.h; net/core/filter.c, bpf_internal_load_pointer_neg_helper;
+net/packet/af_packet.c, packet_parse_headers.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from capfix.errors import UsageError
+from capfix.wire import bpf, bpf_compose
+from capfix.wire.bpf import Instruction, Program, jump, statement
+from capfix.wire.numbers import (
+    ARPHRD_LOOPBACK,
+    ETH_P_8021AD,
+    ETH_P_8021Q,
+    PACKET_OUTGOING,
+)
+
+ETHERNET_HEADER_SIZE: Final = 14
+_ETHERTYPE_OFFSET: Final = 12
+TAG_SIZE: Final = 4
+
+TPIDS: Final = (ETH_P_8021Q, ETH_P_8021AD, 0x9100)  # those that libpcap's `vlan` knows
+_VLAN_ID_MASK: Final = 0x0FFF
+
+MAX_EXTENSION_HEADERS: Final = 16  # of one packet, followed by `protochain`; chosen: real packets have up to 5
+
+# How much of the network layer must come through, however short the packets are to be written: framing looks at the
+# first 12 bytes for a missing Ethernet header, up to 40 for a multicast address, up to 64 for what follows a tag.
+LEAST_KEPT: Final = 64
+
+# No limit but what a snapshot length can say
+MAX_SNAPLEN: Final = 262144
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where a filter finds things behind `depth` VLAN tags. The three are offsets of BPF loads.
+
+    `protocol` is the EtherType that follows the tags, `tci` the tag that may come next, `payload` where the network
+    layer begins.
+    """
+
+    protocol: int
+    tci: int
+    payload: int
+
+
+def stripped_reading(depth: int) -> Reading:
+    """Return the reading of a packet whose first tag the kernel took out."""
+    if depth == 0:
+        return Reading(bpf.SKF_AD_PROTOCOL, bpf.SKF_AD_VLAN_TAG, 0)
+    in_data = TAG_SIZE * (depth - 1)
+    return Reading(in_data - 2 if in_data else bpf.SKF_AD_PROTOCOL, in_data, in_data)
+
+
+def in_frame_reading(depth: int) -> Reading:
+    """Return the reading of a packet that carries its tags, if any, in the Ethernet frame."""
+    behind = bpf.SKF_LL_OFF + ETHERNET_HEADER_SIZE + TAG_SIZE * depth
+    if depth == 0:
+        return Reading(bpf.SKF_AD_PROTOCOL, behind, 0)
+    return Reading(behind - 2, behind, behind)
+
+
+# Without a question for tags there is nothing to tell apart
+PLAIN_READING: Final = stripped_reading(0)
+
+
+def fitted(program: Program, reading: Reading = PLAIN_READING) -> Program:
+    """Return a program that libpcap compiled for Ethernet, made for a cooked socket.
+
+    Raises:
+        UsageError: it looks at link-layer bytes that such a socket does not have.
+    """
+    unrolled = bpf_compose.unrolled(program, MAX_EXTENSION_HEADERS)
+    return tuple(_fitted_instruction(instruction, reading) for instruction in unrolled)
+
+
+def _fitted_instruction(instruction: Instruction, reading: Reading) -> Instruction:
+    code, k = instruction.code, instruction.k
+    if code & 0x07 not in (bpf.LD, bpf.LDX) or code & 0xE0 not in (bpf.ABS, bpf.IND, bpf.MSH):
+        return instruction
+    if k >= bpf.SKF_AD_OFF:
+        return instruction
+    if k >= ETHERNET_HEADER_SIZE:
+        return instruction._replace(k=k - ETHERNET_HEADER_SIZE + reading.payload)
+    if k == _ETHERTYPE_OFFSET and code == bpf.LD | bpf.H | bpf.ABS:
+        return instruction._replace(k=reading.protocol)
+    if k < _ETHERTYPE_OFFSET and code & 0xE0 == bpf.ABS:
+        raise UsageError(
+            "it asks for the Ethernet addresses, which are not there to ask: capfix takes packets without the "
+            "link-layer header, since that is missing or stale on the interfaces it is for"
+        )
+    raise UsageError(
+        f"it reads the Ethernet header at {'offset' if code & 0xE0 == bpf.ABS else 'a computed offset from'} {k}; "
+        "only its EtherType, ether[12:2], can be asked for, because capfix takes packets without that header"
+    )
+
+
+def vlan_test(reading: Reading, vlan_id: int | None, *, stripped: bool) -> Program:
+    """Return the program for `vlan`, or `vlan ID`, asked of the next tag in the reading.
+
+    `stripped` says that this tag is the one the kernel took out, which is there by the choice of the reading.
+    """
+    present = (
+        (bpf_compose.ACCEPT,) if stripped else bpf_compose.one_of(_load_half(reading.protocol), TPIDS)
+    )
+    if vlan_id is None:
+        return present
+    has_id = (
+        _load_half(reading.tci),
+        statement(bpf.ALU | bpf.AND | bpf.K, _VLAN_ID_MASK),
+        jump(bpf.JEQ, vlan_id, 0, 1),
+        bpf_compose.ACCEPT,
+        bpf_compose.REFUSE,
+    )
+    return has_id if stripped else bpf_compose.both(present, has_id)
+
+
+def by_tag(stripped: Program, in_frame: Program) -> Program:
+    """Return the program that reads a packet as its first tag asks for."""
+    return bpf_compose.choose(bpf_compose.equals(bpf.SKF_AD_VLAN_TAG_PRESENT, 1), stripped, in_frame)
+
+
+OUTBOUND: Final = bpf_compose.equals(bpf.SKF_AD_PKTTYPE, PACKET_OUTGOING)
+INBOUND: Final = bpf_compose.negated(OUTBOUND)
+NOT_LOOPBACK: Final = bpf_compose.negated(bpf_compose.equals(bpf.SKF_AD_HATYPE, ARPHRD_LOOPBACK))
+
+# lo shows each packet twice, going out and coming in: the copy coming in is the one kept, unless only those
+# going out are asked for
+DIRECTIONS: Final = {
+    "in": INBOUND,
+    "out": OUTBOUND,
+    "inout": bpf_compose.either(INBOUND, NOT_LOOPBACK),
+}
+
+
+def interface_test(ifindexes: Collection[int]) -> Program:
+    """Return the program that keeps the packets of these interfaces."""
+    return bpf_compose.one_of(statement(bpf.LD | bpf.W | bpf.ABS, bpf.SKF_AD_IFINDEX), sorted(ifindexes))
+
+
+def mark_test(value: int, mask: int = 0xFFFFFFFF) -> Program:
+    """Return the program that keeps the packets whose mark, under the mask, is the value."""
+    return bpf_compose.equals(bpf.SKF_AD_MARK, value, mask)
+
+
+def counting_frames(program: Program, header_size: int) -> Program:
+    """Return the program with its packet length being that of the frame as it is written.
+
+    The kernel counts from the network layer on; this adds the header of the link type and, where there is one, the
+    VLAN tag that is put back. Both are counted first of all and remembered, so that no register is disturbed.
+
+    Raises:
+        UsageError: the program leaves no word of memory free.
+    """
+    if not any(_loads_length(instruction) for instruction in program):
+        return program
+    slot = _free_slot(program)
+    counting = (
+        statement(bpf.LD | bpf.W | bpf.LEN),
+        statement(bpf.ALU | bpf.ADD | bpf.K, header_size),
+        statement(bpf.ST, slot),
+        statement(bpf.LD | bpf.W | bpf.ABS, bpf.SKF_AD_VLAN_TAG_PRESENT),
+        jump(bpf.JEQ, 1, 3, 0),
+        statement(bpf.LD | bpf.W | bpf.ABS, bpf.SKF_AD_PROTOCOL),
+        jump(bpf.JEQ, ETH_P_8021Q, 1, 0),
+        jump(bpf.JEQ, ETH_P_8021AD, 0, 3),
+        statement(bpf.LD | bpf.MEM, slot),
+        statement(bpf.ALU | bpf.ADD | bpf.K, TAG_SIZE),
+        statement(bpf.ST, slot),
+    )
+    return counting + tuple(
+        statement(instruction.code & 0x07 | bpf.MEM, slot) if _loads_length(instruction) else instruction
+        for instruction in program
+    )
+
+
+def _loads_length(instruction: Instruction) -> bool:
+    return instruction.code & 0xE7 in (bpf.LD | bpf.LEN, bpf.LDX | bpf.LEN)
+
+
+def _free_slot(program: Program) -> int:
+    used = {instruction.k for instruction in program if instruction.code in (bpf.ST, bpf.STX)}
+    free = set(range(bpf.MEMORY_WORDS)) - used
+    if not free:
+        raise UsageError("it is too complex to count lengths in: no word of the filter's memory is free")
+    return max(free)
+
+
+def kernel_limit(snaplen: int, header_size: int) -> int:
+    """Return how many bytes from the network layer on the kernel is to keep for frames of at most `snaplen`."""
+    return max(snaplen - header_size, LEAST_KEPT)
+
+
+def _load_half(offset: int) -> Instruction:
+    return statement(bpf.LD | bpf.H | bpf.ABS, offset)
