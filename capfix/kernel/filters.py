@@ -7,6 +7,7 @@ import ctypes
 import ctypes.util
 import functools
 import socket
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +24,12 @@ _NETMASK_UNKNOWN: Final = 0xFFFFFFFF  # pcap/pcap.h
 _LIBRARY_NAMES: Final = ("libpcap.so.0.8", "libpcap.so.1")
 
 REFUSE_ALL: Final[Program] = (bpf_compose.REFUSE,)
+
+_SYNTAX_ERROR: Final = "syntax error"
+# What can follow a word of an expression, and what the whole can then end with: enough to complete any beginning
+_CONTINUATIONS: Final = ("", " ip", " 1", " 1.2.3.4", " 1:2:3:4:5:6", " 255.0.0.0", " host 1.2.3.4", " = 1", " 1 = 1")
+_ENDINGS: Final = ("", " = 1")
+_PLACE_SEARCH_S: Final = 1.0  # names in the expression are looked up each time
 
 # What to say beside libpcap's message, by a part of it
 _HINTS: Final = {
@@ -89,10 +96,35 @@ def expression_program(expression: str) -> Program:
     try:
         if not filter_text.needs_splitting(expression):
             return cooked_filter.fitted(compile_ethernet(expression))
-        compile_ethernet(filter_text.without_keywords(expression))
+        compile_ethernet(filter_text.without_keywords(expression), optimise=False)
         return _tree_program(filter_text.split(expression))
     except UsageError as exc:
-        raise UsageError(f"filter `{expression}`: {exc}") from exc
+        place = _place_of_error(expression) if str(exc).endswith(_SYNTAX_ERROR) else ""
+        raise UsageError(f"filter `{expression}`: {exc}{place}") from exc
+
+
+def _place_of_error(expression: str) -> str:
+    """Return where a syntax error is, in words; nothing when that would take long, or is not to be found.
+
+    libpcap does not tell. It is the first word after which no continuation is free of a syntax error.
+    """
+    deadline = time.monotonic() + _PLACE_SEARCH_S
+    for beginning, word, before in filter_text.prefixes(expression):
+        closing = filter_text.open_brackets(beginning)
+        known = filter_text.without_keywords(beginning)
+        if not any(_may_go_on(known + more + closing + end) for more in _CONTINUATIONS for end in _ENDINGS):
+            return f" at `{word}`, after `{before.strip()}`" if before.strip() else f" at `{word}`"
+        if time.monotonic() > deadline:
+            return ""
+    return " at its end"
+
+
+def _may_go_on(text: str) -> bool:
+    try:
+        compile_ethernet(text, optimise=False)
+    except UsageError as exc:
+        return _SYNTAX_ERROR not in str(exc)
+    return True
 
 
 def _tree_program(tree: filter_text.Node) -> Program:
@@ -105,7 +137,7 @@ def _node_program(node: filter_text.Node, *, stripped: bool) -> Program:
     """Return the program of one node, for packets whose first tag was stripped, or for the others."""
     match node:
         case filter_text.Text(text, depth):
-            return cooked_filter.fitted(compile_ethernet(text), _reading(depth, stripped))
+            return cooked_filter.fitted(_compile_part(text), _reading(depth, stripped))
         case filter_text.Vlan(vlan_id, depth):
             return cooked_filter.vlan_test(
                 _reading(depth, stripped), vlan_id, stripped=stripped and depth == 0
@@ -121,12 +153,24 @@ def _node_program(node: filter_text.Node, *, stripped: bool) -> Program:
             return join(_node_program(left, stripped=stripped), _node_program(right, stripped=stripped))
 
 
+def _compile_part(text: str) -> Program:
+    try:
+        return compile_ethernet(text)
+    except UsageError as exc:
+        # The whole was sound, so a syntax error is a number that takes its `port` from another part
+        advice = ", which stands by itself; write out what it is" if str(exc).endswith(_SYNTAX_ERROR) else ""
+        raise UsageError(f"{exc} in `{text}`{advice}") from exc
+
+
 def _reading(depth: int, stripped: bool) -> Reading:
     return (cooked_filter.stripped_reading if stripped else cooked_filter.in_frame_reading)(depth)
 
 
-def compile_ethernet(text: str) -> Program:
+def compile_ethernet(text: str, *, optimise: bool = True) -> Program:
     """Return the program that libpcap makes of an expression for Ethernet frames.
+
+    Only its optimiser finds out, and refuses, that no packet can ever pass. That is wrong of a frame whose first tag
+    is not in it: `udp and vlan 5`.
 
     Raises:
         UsageError: with libpcap's message.
@@ -136,7 +180,7 @@ def compile_ethernet(text: str) -> Program:
     handle = pcap.pcap_open_dead(_DLT_EN10MB, cooked_filter.MAX_SNAPLEN)
     try:
         compiled = _Instructions()
-        if pcap.pcap_compile(handle, ctypes.byref(compiled), text.encode(), 1, _NETMASK_UNKNOWN) != 0:
+        if pcap.pcap_compile(handle, ctypes.byref(compiled), text.encode(), optimise, _NETMASK_UNKNOWN) != 0:
             message = pcap.pcap_geterr(handle).decode(errors="replace")
             hint = next((hint for part, hint in _HINTS.items() if part in message), None)
             raise UsageError(f"{message}; {hint}" if hint else message)

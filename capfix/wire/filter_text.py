@@ -68,6 +68,7 @@ Node = Text | Vlan | Direction | Interface | Not | Join
 _TOKEN: Final = re.compile(r"&&|\|\||!=|[A-Za-z0-9_.:\\/-]+|\S")
 _KEYWORDS: Final = {"vlan", "inbound", "outbound", "ifindex"}
 _JOINS: Final = {"and": True, "&&": True, "or": False, "||": False}
+_CLOSING: Final = {"(": ")", "[": "]"}
 _NEGATIONS: Final = {"not", "!"}
 # Words that, like vlan, change where all that follows is looked for: cutting behind them would lose that
 _MOVING: Final = {"mpls", "pppoes", "geneve"}
@@ -97,6 +98,23 @@ def without_keywords(text: str) -> str:
     `vlan` is left to libpcap, which finds wrong numbers.
     """
     return re.sub(r"\bifindex\b", "greater", re.sub(r"\b(in|out)bound\b", "greater 0", text))
+
+
+def prefixes(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the beginnings of an expression, word by word: each with its last word and what stands before that."""
+    for token in _tokens(text):
+        yield text[: token.end], token.text, text[: token.start]
+
+
+def open_brackets(text: str) -> str:
+    """Return what closes the brackets that the beginning of an expression leaves open."""
+    closing = ""
+    for token in _tokens(text):
+        if token.text in _CLOSING:
+            closing = _CLOSING[token.text] + closing
+        elif token.text == closing[:1]:
+            closing = closing[1:]
+    return closing
 
 
 def split(text: str) -> Node:
@@ -129,12 +147,10 @@ class _Splitter:
 
     def expression(self, tokens: list[_Token]) -> Node:
         """Return the tree of the terms of one level."""
-        tree: Node | None = None
-        for both, run in _runs(tokens):
-            term = self._term(run)
-            tree = term if tree is None else Join(tree, term, both)
-        if tree is None:
-            raise UsageError("a pair of parentheses is empty")
+        runs = _runs(tokens)
+        tree = self._term(next(runs)[1])
+        for both, run in runs:
+            tree = Join(tree, self._term(run), both)
         return tree
 
     def _term(self, tokens: list[_Token]) -> Node:

@@ -1,0 +1,367 @@
+"""What a filter lets through, on real interfaces: tcpdump is asked the same at the same time."""
+
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from capfix.errors import CaptureError, UsageError
+from capfix.kernel import filters
+from capfix.kernel.filters import Selection, selection_program
+from capfix.lab.namespace import NetworkNamespace
+from capfix.wire import bpf, bpf_compose
+from tests.selection_traffic import (
+    ETHERNET_EXPRESSIONS,
+    EXPRESSIONS,
+    RECEIVER,
+    SENDER,
+    frames,
+    marked,
+    unmarked,
+)
+
+ETH_P_ALL = 3
+SLL2_SIZE = 20
+SO_MARK = 36
+
+needs_tcpdump = pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
+
+Kept = set[tuple[int, int]]  # interface index, number of the frame
+
+
+@pytest.fixture(scope="module")
+def cable() -> Iterator[NetworkNamespace]:
+    """A namespace with one veth pair: what is sent on `near` goes out there and comes in on `far`."""
+    with NetworkNamespace() as namespace:
+        namespace.add_veth_pair("near", "far", address=SENDER, peer={"address": RECEIVER})
+        yield namespace
+
+
+class CookedSocket:
+    """A SOCK_DGRAM packet socket with a filter, and nothing else of capfix."""
+
+    def __init__(self, namespace: NetworkNamespace, program: bpf.Program | None, interface: str = "") -> None:
+        with namespace.entered():
+            protocol = 0 if interface else socket.htons(ETH_P_ALL)  # bind can't name all interfaces
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, protocol)
+        self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+        if program is not None:
+            filters.attach(self.socket, program)
+        if interface:
+            self.socket.bind((interface, ETH_P_ALL))
+        self.socket.setblocking(False)
+
+    def packets(self) -> Iterator[tuple[bytes, str]]:
+        """Yield what came in: bytes from the network layer on, and the interface."""
+        while True:
+            try:
+                data, address = self.socket.recvfrom(65536)
+            except BlockingIOError:
+                return
+            yield data, address[0]
+
+    def kept(self, indexes: dict[str, int]) -> Kept:
+        """Return which of the frames came in, and where."""
+        return {
+            (indexes[name], number) for data, name in self.packets() if (number := marked(data)) is not None
+        }
+
+
+class Tcpdump:
+    """A tcpdump writing to a file.
+
+    libpcap runs the filter itself on what is in the first part of the ring, and then takes every ancillary value for
+    missing, so the first packets of a capture are no measure.
+    """
+
+    def __init__(
+        self, namespace: NetworkNamespace, interface: str, expression: str, path: Path, *more: str
+    ) -> None:
+        self.path = path
+        self.interface = interface
+        # With a short snapshot length a small ring holds all of the frames
+        command = ["tcpdump", "-i", interface, "-n", "-s", "2000", "-B", "2048", "-U", "--immediate-mode"]
+        command += ["-w", str(path)]
+        if interface == "any":
+            command += ["-y", "LINUX_SLL2"]
+        with namespace.entered():
+            self.process = subprocess.Popen(
+                [*command, *more, expression], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+            )
+
+    def listens(self) -> bool:
+        """Wait until it captures, or refuses the expression."""
+        for line in self.process.stderr:
+            if "listening on" in line:
+                return True
+        return False
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=10)
+
+    def kept(self, indexes: dict[str, int]) -> Kept:
+        """Return what it kept, once it has stopped."""
+        kept = set()
+        for frame in pcap_records(self.path.read_bytes()):
+            index = indexes[self.interface] if self.interface != "any" else struct.unpack_from(">I", frame, 4)[0]
+            if (number := marked(frame)) is not None:
+                kept.add((index, number))
+        return kept
+
+
+def pcap_records(data: bytes) -> list[bytes]:
+    """Return the packets of a little-endian pcap file."""
+    at, found = 24, []
+    while at + 16 <= len(data):
+        captured = struct.unpack_from("<I", data, at + 8)[0]
+        found.append(data[at + 16 : at + 16 + captured])
+        at += 16 + captured
+    return found
+
+
+def send(namespace: NetworkNamespace, interface: str, sent: tuple[bytes, ...]) -> None:
+    with namespace.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+        sender.bind((interface, 0))
+        for frame in sent:
+            sender.send(frame)
+
+
+@pytest.fixture(scope="module")
+def verdicts(cable, tmp_path_factory) -> dict[tuple[str, str], tuple[Kept, Kept | None]]:
+    """For each expression and each interface: what our program keeps, and what tcpdump keeps, None if it refuses."""
+    directory = tmp_path_factory.mktemp("tcpdump")
+    indexes = cable.interfaces()
+    found: dict[tuple[str, str], tuple[Kept, Kept | None]] = {}
+    texts = [text.format(receiver=indexes["far"]) for text in EXPRESSIONS + ETHERNET_EXPRESSIONS]
+    for batch in (texts[i : i + 26] for i in range(0, len(texts), 26)):  # so many tcpdumps at once
+        asked = [(text, interface) for text in batch for interface in ("near", "far", "any")]
+        dumps = {
+            (text, interface): Tcpdump(cable, interface, text, directory / f"{number}.pcap")
+            for number, (text, interface) in enumerate(asked)
+        }
+        with ExitStack() as stack:
+            ours = {}
+            for text, interface in asked:
+                program = selection_program(Selection(text), header_size=SLL2_SIZE)
+                ours[text, interface] = CookedSocket(cable, program, "" if interface == "any" else interface)
+                stack.callback(ours[text, interface].socket.close)
+            listening = {key for key, dump in dumps.items() if dump.listens()}
+            send(cable, "near", tuple(unmarked(frame) for frame in frames()))  # see Tcpdump
+            send(cable, "near", frames())
+            for key in asked:
+                dumps[key].stop()
+                theirs = dumps[key].kept(indexes) if key in listening else None
+                found[key] = ours[key].kept(indexes), theirs
+    return found
+
+
+def named(verdicts, text: str) -> tuple[Kept, Kept]:
+    ours, theirs = zip(verdicts[text, "near"], verdicts[text, "far"], strict=True)
+    return set().union(*ours), set().union(*theirs)
+
+
+def texts_of(cable, expressions) -> list[str]:
+    return [text.format(receiver=cable.interfaces()["far"]) for text in expressions]
+
+
+@pytest.mark.root
+@needs_tcpdump
+@pytest.mark.parametrize("expression", EXPRESSIONS + ETHERNET_EXPRESSIONS)
+def test_named_interfaces_give_what_tcpdump_keeps(cable, verdicts, expression):
+    """On a sound interface, going out and coming in, the same frames pass as with tcpdump's filter."""
+    (text,) = texts_of(cable, [expression])
+    for interface in ("near", "far"):
+        ours, theirs = verdicts[text, interface]
+        assert ours == theirs, interface
+
+
+@pytest.mark.root
+@needs_tcpdump
+@pytest.mark.parametrize("expression", EXPRESSIONS + ETHERNET_EXPRESSIONS)
+def test_any_gives_what_the_named_interfaces_give(cable, verdicts, expression):
+    """On `any` the same frames pass as with tcpdumps on each interface, also where tcpdump refuses `any`."""
+    (text,) = texts_of(cable, [expression])
+    assert verdicts[text, "any"][0] == named(verdicts, text)[1]
+
+
+@pytest.mark.root
+@needs_tcpdump
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_any_gives_what_tcpdump_keeps_on_any(cable, verdicts, expression):
+    """What tcpdump understands on `any` passes alike there."""
+    (text,) = texts_of(cable, [expression])
+    ours, theirs = verdicts[text, "any"]
+    assert ours == theirs
+
+
+@pytest.mark.root
+@needs_tcpdump
+def test_expressions_tell_the_frames_apart(cable, verdicts):
+    """The comparison means something: nearly every expression keeps some frames and refuses some."""
+    whole = {(index, n) for name, index in cable.interfaces().items() for n in range(len(frames())) if name != "lo"}
+    idle = [text for text in texts_of(cable, EXPRESSIONS + ETHERNET_EXPRESSIONS)
+            if verdicts[text, "any"][0] in (set(), whole)]
+    assert idle == ["rarp"]
+
+
+@pytest.mark.root
+def test_interpreter_agrees_with_packet_sockets(cable):
+    """In user space a program keeps what it keeps in the kernel, of frames that carry no tag."""
+    indexes = cable.interfaces()
+    programs = [selection_program(Selection(text), header_size=SLL2_SIZE) for text in texts_of(cable, EXPRESSIONS)]
+    untagged = tuple(frame for frame in frames() if frame[12:14] not in (b"\x81\x00", b"\x88\xa8"))
+    with ExitStack() as stack:
+        sockets = [CookedSocket(cable, program) for program in [None, *programs]]
+        for each in sockets:
+            stack.callback(each.socket.close)
+        send(cable, "near", untagged)
+        seen = []
+        while True:
+            try:
+                seen.append(sockets[0].socket.recvfrom(65536))
+            except BlockingIOError:
+                break
+        assert len(seen) >= 2 * len(untagged)
+        for program, each in zip(programs, sockets[1:], strict=True):
+            kept = set()
+            for data, (name, protocol, packet_type, hardware_type, _) in seen:
+                facts = {
+                    bpf.SKF_AD_PROTOCOL: protocol,
+                    bpf.SKF_AD_PKTTYPE: packet_type,
+                    bpf.SKF_AD_HATYPE: hardware_type,
+                    bpf.SKF_AD_IFINDEX: indexes[name],
+                }
+                if (number := marked(data)) is not None and bpf.run_program(program, data, facts):
+                    kept.add((indexes[name], number))
+            assert kept == each.kept(indexes)
+
+
+def marks_kept(cable, selection: Selection) -> set[int]:
+    """Return the marks whose UDP packet, sent over lo with SO_MARK, passes a selection; both copies count once."""
+    watch = CookedSocket(cable, selection_program(selection, header_size=SLL2_SIZE), "lo")
+    with watch.socket:
+        with cable.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for mark in (0, 7, 1007, 0x1007, 0xFFFFFFFF):
+                sender.setsockopt(socket.SOL_SOCKET, SO_MARK, mark - (1 << 32) if mark >> 31 else mark)
+                sender.sendto(mark.to_bytes(4, "big"), ("127.0.0.1", 9))
+        return {int.from_bytes(data[-4:], "big") for data, _ in watch.packets() if data[9] == socket.IPPROTO_UDP}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("mark", "kept"),
+    [
+        ((1007, 0xFFFFFFFF), {1007}),
+        ((7, 0xF), {7, 0x1007}),
+        ((0xFFFFFFFF, 0xFFFFFFFF), {0xFFFFFFFF}),
+        ((0, 0xFFFFFFFF), {0}),
+    ],
+)
+def test_marks_choose_exactly_their_packets(cable, mark, kept):
+    """Packets marked by SO_MARK pass by their mark alone."""
+    assert marks_kept(cable, Selection(mark=mark)) == kept
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("direction", "types"), [("in", {0}), ("out", {4}), ("inout", {0})])
+def test_directions_on_loopback(cable, direction, types):
+    """Of the two copies of a loopback packet the asked one is kept."""
+    watch = CookedSocket(cable, selection_program(Selection(direction=direction), header_size=SLL2_SIZE), "lo")
+    with watch.socket:
+        with cable.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", ("127.0.0.1", 9))
+        seen = set()
+        while True:
+            try:
+                seen.add(watch.socket.recvfrom(100)[1][2])
+            except BlockingIOError:
+                break
+    assert seen == types
+
+
+@pytest.mark.root
+def test_all_of_a_selection_must_hold(cable):
+    """Expression, mark, direction and length make one program, and every part has its say."""
+    selection = Selection("udp port 53 and less 200", (0, 0xFFFFFFFF), "in", snaplen=100)
+    watch = CookedSocket(cable, selection_program(selection, header_size=SLL2_SIZE))
+    with watch.socket:
+        send(cable, "near", frames()[:3])
+        seen = [(len(data), name) for data, name in watch.packets()]
+    assert seen == [(len(frames()[0]) - 14, "far")]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("snaplen", "kept"), [(1, 64), (84, 64), (100, 80), (262143, 328)])
+def test_snaplen_cuts_in_the_kernel(cable, snaplen, kept):
+    """The kernel hands out no more of a packet than is needed for the frame as it is written."""
+    watch = CookedSocket(cable, selection_program(Selection("udp", snaplen=snaplen), header_size=SLL2_SIZE), "far")
+    with watch.socket:
+        send(cable, "near", frames()[1:2])
+        assert [len(data) for data, _ in watch.packets()] == [kept]
+
+
+def test_nothing_asked_needs_no_program():
+    """A selection of everything is no program at all."""
+    assert selection_program(Selection(), header_size=SLL2_SIZE) is None
+
+
+@pytest.mark.root
+def test_refuse_all_leaves_what_is_there(cable):
+    """After it nothing comes in, and what came before can be read."""
+    watch = CookedSocket(cable, None, "far")
+    with watch.socket:
+        send(cable, "near", frames()[:2])
+        filters.refuse_all(watch.socket)
+        send(cable, "near", frames()[2:4])
+        assert {marked(data) for data, _ in watch.packets()} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("udp and and tcp", "filter `udp and and tcp`: .*syntax error at `and`, after `udp and`"),
+        ("inbound and (udp", r"filter `inbound and \(udp`: .*syntax error at its end"),
+        ("@", "syntax error at `@`"),
+        ("host 1.2.3.4.5", "invalid IPv4 address|unknown host|syntax error"),
+        ("port nosuchport", "unknown port 'nosuchport'"),
+        ("vlan 5000", "VLAN tag 5000 greater than maximum 4095"),
+        ("vlan 5 and port 80 or 443", "syntax error in `443`, which stands by itself; write out what it is"),
+        ("ifname eth0", "ifname supported only on PF linktype; choose interfaces with -i"),
+        ("ip broadcast", "netmask not known.*; name the broadcast address instead: dst host ADDRESS"),
+        ("ether host 02:00:00:00:00:01", "asks for the Ethernet addresses, which are not there to ask"),
+        ("inbound and ether multicast", "asks for the Ethernet addresses"),
+        ("ether[14 - ip[0]] = 1", "reads the Ethernet header at a computed offset"),
+        ("udp and tcp", "expression rejects all packets"),
+    ],
+)
+def test_wrong_expressions_are_explained(expression, message):
+    """libpcap's message is passed on with the place, and what a cooked socket lacks is refused with a reason."""
+    with pytest.raises(UsageError, match=message) as refusal:
+        filters.expression_program(expression)
+    assert refusal.value.exit_status == 2
+
+
+def test_missing_libpcap_is_said(monkeypatch):
+    """Without libpcap an expression is refused with what to install, and the rest works."""
+    filters._libpcap.cache_clear()
+    monkeypatch.setattr(filters, "_LIBRARY_NAMES", ("libpcap-not-there.so",))
+    monkeypatch.setattr(filters.ctypes.util, "find_library", lambda name: None)
+    with pytest.raises(CaptureError, match="apt install libpcap0.8"):
+        selection_program(Selection("udp"), header_size=SLL2_SIZE)
+    assert selection_program(Selection(mark=(1, 1), direction="in", snaplen=99), header_size=SLL2_SIZE)
+    monkeypatch.undo()
+    assert selection_program(Selection("udp"), header_size=SLL2_SIZE)
+
+
+def test_too_large_a_filter_is_refused():
+    """A filter beyond the kernel's size is refused by name, not by errno."""
+    sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with sender, receiver, pytest.raises(CaptureError, match="cannot attach a filter of 2 instructions"):
+        filters.attach(receiver, (bpf.statement(0xFFFF & 0xFE), bpf_compose.ACCEPT))

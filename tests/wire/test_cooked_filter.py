@@ -1,0 +1,181 @@
+"""Programs for a cooked socket: what an Ethernet program becomes, and what is asked of the kernel."""
+
+import pytest
+
+from capfix.errors import UsageError
+from capfix.wire import bpf, bpf_compose
+from capfix.wire.bpf import jump, run_program, statement
+from capfix.wire.cooked_filter import (
+    DIRECTIONS,
+    by_tag,
+    counting_frames,
+    fitted,
+    in_frame_reading,
+    interface_test,
+    kernel_limit,
+    mark_test,
+    stripped_reading,
+    vlan_test,
+)
+
+HALF = bpf.LD | bpf.H | bpf.ABS
+ACCEPT, REFUSE = bpf_compose.ACCEPT, bpf_compose.REFUSE
+IS_IP = (jump(bpf.JEQ, 0x0800, 0, 1), ACCEPT, REFUSE)
+NO_TAG = {bpf.SKF_AD_PROTOCOL: 0x0800}
+
+
+def only_load(program: bpf.Program) -> int:
+    return program[0].k
+
+
+@pytest.mark.parametrize(
+    ("reading", "protocol", "payload"),
+    [
+        (stripped_reading(0), bpf.SKF_AD_PROTOCOL, 0),
+        (stripped_reading(1), bpf.SKF_AD_PROTOCOL, 0),
+        (stripped_reading(2), 2, 4),
+        (stripped_reading(3), 6, 8),
+        (in_frame_reading(0), bpf.SKF_AD_PROTOCOL, 0),
+        (in_frame_reading(1), bpf.SKF_LL_OFF + 16, bpf.SKF_LL_OFF + 18),
+        (in_frame_reading(2), bpf.SKF_LL_OFF + 20, bpf.SKF_LL_OFF + 22),
+    ],
+)
+def test_loads_move_to_where_the_kernel_has_them(reading, protocol, payload):
+    """The EtherType and the network layer are found behind the tags of either reading."""
+    assert only_load(fitted((statement(HALF, 12), *IS_IP), reading)) == protocol
+    for mode in (bpf.LD | bpf.B | bpf.ABS, bpf.LD | bpf.W | bpf.IND, bpf.LDX | bpf.B | bpf.MSH):
+        assert only_load(fitted((statement(mode, 14 + 9), ACCEPT), reading)) == payload + 9
+
+
+def test_ancillary_loads_stay():
+    """What the kernel tells by itself is not moved."""
+    load = statement(bpf.LD | bpf.W | bpf.ABS, bpf.SKF_AD_IFINDEX)
+    assert fitted((load, ACCEPT)) == (load, ACCEPT)
+
+
+@pytest.mark.parametrize(
+    ("load", "reason"),
+    [
+        (statement(bpf.LD | bpf.W | bpf.ABS, 8), "asks for the Ethernet addresses"),
+        (statement(HALF, 0), "asks for the Ethernet addresses"),
+        (statement(bpf.LD | bpf.B | bpf.ABS, 12), "reads the Ethernet header at offset 12"),
+        (statement(bpf.LD | bpf.W | bpf.ABS, 12), "reads the Ethernet header at offset 12"),
+        (statement(HALF, 13), "reads the Ethernet header at offset 13"),
+        (statement(bpf.LD | bpf.H | bpf.IND, 12), "reads the Ethernet header at a computed offset from 12"),
+        (statement(bpf.LDX | bpf.B | bpf.MSH, 0), "reads the Ethernet header at a computed offset from 0"),
+    ],
+)
+def test_refuses_what_is_not_there(load, reason):
+    """A look at link-layer bytes is refused with its reason, never answered from other bytes."""
+    with pytest.raises(UsageError, match=reason):
+        fitted((load, ACCEPT))
+
+
+@pytest.mark.parametrize(
+    ("facts", "frame_length"),
+    [
+        ({bpf.SKF_AD_PROTOCOL: 0x0800}, 120),
+        ({bpf.SKF_AD_PROTOCOL: 0x0800, bpf.SKF_AD_VLAN_TAG_PRESENT: 1}, 124),
+        ({bpf.SKF_AD_PROTOCOL: 0x8100}, 124),
+        ({bpf.SKF_AD_PROTOCOL: 0x88A8}, 124),
+        ({bpf.SKF_AD_PROTOCOL: 0x9100}, 120),
+    ],
+)
+def test_lengths_count_the_frame_as_written(facts, frame_length):
+    """The header of the link type counts, and a VLAN tag that is put back."""
+    same = (statement(bpf.LD | bpf.W | bpf.LEN), jump(bpf.JEQ, frame_length, 0, 1), ACCEPT, REFUSE)
+    same_by_x = (
+        statement(bpf.LDX | bpf.W | bpf.LEN),
+        statement(bpf.MISC | bpf.TXA),
+        *same[1:],
+    )
+    for program in (same, same_by_x):
+        assert run_program(counting_frames(program, 20), bytes(100), facts)
+        assert not run_program(counting_frames(program, 16), bytes(100), facts)
+
+
+def test_lengths_spare_the_memory_in_use():
+    """The length is kept where the program keeps nothing, and refused where there is no such place."""
+    length = statement(bpf.LD | bpf.W | bpf.LEN)
+    stores = tuple(statement(bpf.ST, word) for word in range(16))
+    assert statement(bpf.ST, 14) in counting_frames((length, stores[15], ACCEPT), 20)[:4]
+    with pytest.raises(UsageError, match="too complex"):
+        counting_frames((length, *stores, ACCEPT), 20)
+
+
+def test_program_without_lengths_stays():
+    """Only lengths are counted."""
+    assert counting_frames((ACCEPT,), 20) == (ACCEPT,)
+
+
+def vlan(vlan_id: int | None, depth: int) -> bpf.Program:
+    return by_tag(
+        vlan_test(stripped_reading(depth), vlan_id, stripped=depth == 0),
+        vlan_test(in_frame_reading(depth), vlan_id, stripped=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("packet", "facts", "link", "ids"),
+    [
+        (b"E", {bpf.SKF_AD_PROTOCOL: 0x0800}, b"", []),
+        (b"E", {**NO_TAG, bpf.SKF_AD_VLAN_TAG_PRESENT: 1, bpf.SKF_AD_VLAN_TAG: 0x6005}, b"", [5]),
+        (
+            bytes.fromhex("0007 0800 45"),
+            {bpf.SKF_AD_PROTOCOL: 0x8100, bpf.SKF_AD_VLAN_TAG_PRESENT: 1, bpf.SKF_AD_VLAN_TAG: 64},
+            b"",
+            [64, 7],
+        ),
+        (b"E", {bpf.SKF_AD_PROTOCOL: 0x8100}, bytes(12) + bytes.fromhex("8100 0005 0800"), [5]),
+        (b"E", {bpf.SKF_AD_PROTOCOL: 0x88A8}, bytes(12) + bytes.fromhex("88a8 0040 8100 e007 0800"), [64, 7]),
+    ],
+    ids=["untagged", "stripped", "stripped-twice-tagged", "in-frame", "in-frame-twice-tagged"],
+)
+def test_tags_are_found_in_either_place(packet, facts, link, ids):
+    """A tag is found by presence and by number, wherever the kernel has it, and priority bits don't count."""
+
+    def has(vlan_id: int | None, depth: int) -> bool:
+        return run_program(vlan(vlan_id, depth), packet, facts, link_header=link) != 0
+
+    for depth in range(2):
+        assert has(None, depth) is (depth < len(ids))
+        assert [n for n in (5, 7, 64) if has(n, depth)] == ids[depth : depth + 1]
+
+
+LO_OUT = {bpf.SKF_AD_PKTTYPE: 4, bpf.SKF_AD_HATYPE: 772}
+ETHERNET_OUT = {bpf.SKF_AD_PKTTYPE: 4, bpf.SKF_AD_HATYPE: 1}
+LO_IN = {bpf.SKF_AD_PKTTYPE: 0, bpf.SKF_AD_HATYPE: 772}
+PROMISCUOUS = {bpf.SKF_AD_PKTTYPE: 3, bpf.SKF_AD_HATYPE: 1}
+
+
+@pytest.mark.parametrize(
+    ("direction", "kept"),
+    [
+        ("in", [LO_IN, PROMISCUOUS]),
+        ("out", [LO_OUT, ETHERNET_OUT]),
+        ("inout", [ETHERNET_OUT, LO_IN, PROMISCUOUS]),
+    ],
+)
+def test_directions(direction, kept):
+    """Loopback packets are kept once, coming in, unless those going out are asked for."""
+    every = [LO_OUT, ETHERNET_OUT, LO_IN, PROMISCUOUS]
+    assert [facts for facts in every if run_program(DIRECTIONS[direction], b"", facts)] == kept
+
+
+def test_interfaces():
+    """Only packets of the listed interfaces pass."""
+    program = interface_test({7, 3})
+    assert [n for n in range(10) if run_program(program, b"", {bpf.SKF_AD_IFINDEX: n})] == [3, 7]
+
+
+def test_marks():
+    """A mark is compared whole, or under its mask."""
+    assert [n for n in (0, 1006, 1007) if run_program(mark_test(1007), b"", {bpf.SKF_AD_MARK: n})] == [1007]
+    masked = mark_test(0x100, 0xF00)
+    assert [n for n in (0x1FF, 0x2FF) if run_program(masked, b"", {bpf.SKF_AD_MARK: n})] == [0x1FF]
+
+
+@pytest.mark.parametrize(("snaplen", "limit"), [(1, 64), (64, 64), (84, 64), (85, 65), (1000, 980)])
+def test_kernel_keeps_what_framing_looks_at(snaplen, limit):
+    """However short packets are to be written, the kernel hands out the 64 bytes that framing may look at."""
+    assert kernel_limit(snaplen, 20) == limit
