@@ -27,7 +27,17 @@ REFUSE_ALL: Final[Program] = (bpf_compose.REFUSE,)
 
 _SYNTAX_ERROR: Final = "syntax error"
 # What can follow a word of an expression, and what the whole can then end with: enough to complete any beginning
-_CONTINUATIONS: Final = ("", " ip", " 1", " 1.2.3.4", " 1:2:3:4:5:6", " 255.0.0.0", " host 1.2.3.4", " = 1", " 1 = 1")
+_CONTINUATIONS: Final = (
+    "",
+    " ip",
+    " 1",
+    " 1.2.3.4",
+    " 1:2:3:4:5:6",
+    " 255.0.0.0",
+    " host 1.2.3.4",
+    " = 1",
+    " 1 = 1",
+)
 _ENDINGS: Final = ("", " = 1")
 _PLACE_SEARCH_S: Final = 1.0  # names in the expression are looked up each time
 

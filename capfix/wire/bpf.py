@@ -228,7 +228,7 @@ def _run(
         code, jt, jf, k = program[at]
         at += 1
         kind = code & 0x07
-        if kind == LD or kind == LDX:
+        if kind in (LD, LDX):
             mode = code & 0xE0
             if mode == ABS:
                 value = _load(packet, k, _SIZES[code & 0x18], ancillary, link_header)

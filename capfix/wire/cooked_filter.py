@@ -38,7 +38,9 @@ TAG_SIZE: Final = 4
 TPIDS: Final = (ETH_P_8021Q, ETH_P_8021AD, 0x9100)  # those that libpcap's `vlan` knows
 _VLAN_ID_MASK: Final = 0x0FFF
 
-MAX_EXTENSION_HEADERS: Final = 16  # of one packet, followed by `protochain`; chosen: real packets have up to 5
+MAX_EXTENSION_HEADERS: Final = (
+    16  # of one packet, followed by `protochain`; chosen: real packets have up to 5
+)
 
 # How much of the network layer must come through, however short the packets are to be written: framing looks at the
 # first 12 bytes for a missing Ethernet header, up to 40 for a multicast address, up to 64 for what follows a tag.
@@ -117,9 +119,7 @@ def vlan_test(reading: Reading, vlan_id: int | None, *, stripped: bool) -> Progr
 
     `stripped` says that this tag is the one the kernel took out, which is there by the choice of the reading.
     """
-    present = (
-        (bpf_compose.ACCEPT,) if stripped else bpf_compose.one_of(_load_half(reading.protocol), TPIDS)
-    )
+    present = (bpf_compose.ACCEPT,) if stripped else bpf_compose.one_of(_load_half(reading.protocol), TPIDS)
     if vlan_id is None:
         return present
     has_id = (

@@ -110,7 +110,9 @@ class Tcpdump:
         """Return what it kept, once it has stopped."""
         kept = set()
         for frame in pcap_records(self.path.read_bytes()):
-            index = indexes[self.interface] if self.interface != "any" else struct.unpack_from(">I", frame, 4)[0]
+            index = (
+                indexes[self.interface] if self.interface != "any" else struct.unpack_from(">I", frame, 4)[0]
+            )
             if (number := marked(frame)) is not None:
                 kept.add((index, number))
         return kept
@@ -205,9 +207,14 @@ def test_any_gives_what_tcpdump_keeps_on_any(cable, verdicts, expression):
 @needs_tcpdump
 def test_expressions_tell_the_frames_apart(cable, verdicts):
     """The comparison means something: nearly every expression keeps some frames and refuses some."""
-    whole = {(index, n) for name, index in cable.interfaces().items() for n in range(len(frames())) if name != "lo"}
-    idle = [text for text in texts_of(cable, EXPRESSIONS + ETHERNET_EXPRESSIONS)
-            if verdicts[text, "any"][0] in (set(), whole)]
+    whole = {
+        (index, n) for name, index in cable.interfaces().items() for n in range(len(frames())) if name != "lo"
+    }
+    idle = [
+        text
+        for text in texts_of(cable, EXPRESSIONS + ETHERNET_EXPRESSIONS)
+        if verdicts[text, "any"][0] in (set(), whole)
+    ]
     assert idle == ["rarp"]
 
 
@@ -215,7 +222,9 @@ def test_expressions_tell_the_frames_apart(cable, verdicts):
 def test_interpreter_agrees_with_packet_sockets(cable):
     """In user space a program keeps what it keeps in the kernel, of frames that carry no tag."""
     indexes = cable.interfaces()
-    programs = [selection_program(Selection(text), header_size=SLL2_SIZE) for text in texts_of(cable, EXPRESSIONS)]
+    programs = [
+        selection_program(Selection(text), header_size=SLL2_SIZE) for text in texts_of(cable, EXPRESSIONS)
+    ]
     untagged = tuple(frame for frame in frames() if frame[12:14] not in (b"\x81\x00", b"\x88\xa8"))
     with ExitStack() as stack:
         sockets = [CookedSocket(cable, program) for program in [None, *programs]]
@@ -251,7 +260,9 @@ def marks_kept(cable, selection: Selection) -> set[int]:
             for mark in (0, 7, 1007, 0x1007, 0xFFFFFFFF):
                 sender.setsockopt(socket.SOL_SOCKET, SO_MARK, mark - (1 << 32) if mark >> 31 else mark)
                 sender.sendto(mark.to_bytes(4, "big"), ("127.0.0.1", 9))
-        return {int.from_bytes(data[-4:], "big") for data, _ in watch.packets() if data[9] == socket.IPPROTO_UDP}
+        return {
+            int.from_bytes(data[-4:], "big") for data, _ in watch.packets() if data[9] == socket.IPPROTO_UDP
+        }
 
 
 @pytest.mark.root
@@ -273,7 +284,9 @@ def test_marks_choose_exactly_their_packets(cable, mark, kept):
 @pytest.mark.parametrize(("direction", "types"), [("in", {0}), ("out", {4}), ("inout", {0})])
 def test_directions_on_loopback(cable, direction, types):
     """Of the two copies of a loopback packet the asked one is kept."""
-    watch = CookedSocket(cable, selection_program(Selection(direction=direction), header_size=SLL2_SIZE), "lo")
+    watch = CookedSocket(
+        cable, selection_program(Selection(direction=direction), header_size=SLL2_SIZE), "lo"
+    )
     with watch.socket:
         with cable.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"x", ("127.0.0.1", 9))
@@ -301,7 +314,9 @@ def test_all_of_a_selection_must_hold(cable):
 @pytest.mark.parametrize(("snaplen", "kept"), [(1, 64), (84, 64), (100, 80), (262143, 328)])
 def test_snaplen_cuts_in_the_kernel(cable, snaplen, kept):
     """The kernel hands out no more of a packet than is needed for the frame as it is written."""
-    watch = CookedSocket(cable, selection_program(Selection("udp", snaplen=snaplen), header_size=SLL2_SIZE), "far")
+    watch = CookedSocket(
+        cable, selection_program(Selection("udp", snaplen=snaplen), header_size=SLL2_SIZE), "far"
+    )
     with watch.socket:
         send(cable, "near", frames()[1:2])
         assert [len(data) for data, _ in watch.packets()] == [kept]
@@ -353,7 +368,7 @@ def test_missing_libpcap_is_said(monkeypatch):
     filters._libpcap.cache_clear()
     monkeypatch.setattr(filters, "_LIBRARY_NAMES", ("libpcap-not-there.so",))
     monkeypatch.setattr(filters.ctypes.util, "find_library", lambda name: None)
-    with pytest.raises(CaptureError, match="apt install libpcap0.8"):
+    with pytest.raises(CaptureError, match=r"apt install libpcap0\.8"):
         selection_program(Selection("udp"), header_size=SLL2_SIZE)
     assert selection_program(Selection(mark=(1, 1), direction="in", snaplen=99), header_size=SLL2_SIZE)
     monkeypatch.undo()

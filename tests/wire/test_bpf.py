@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from capfix.errors import EncodeError
 from capfix.wire import bpf
-from capfix.wire.bpf import Instruction, decode_program, encode_program, jump, program_text, run_program, statement
+from capfix.wire.bpf import (
+    Instruction,
+    decode_program,
+    encode_program,
+    jump,
+    program_text,
+    run_program,
+    statement,
+)
 
 # udp to port 53, on a cooked socket, IPv4 without options
 DNS = (
@@ -133,7 +141,9 @@ DIVISIONS = st.sampled_from([bpf.DIV, bpf.MOD])
 SHIFTS = st.sampled_from([bpf.LSH, bpf.RSH])
 OPERATIONS = st.sampled_from([bpf.ADD, bpf.SUB, bpf.MUL, bpf.OR, bpf.AND, bpf.XOR])
 STEPS = st.one_of(
-    st.builds(statement, st.sampled_from([bpf.LD | s | bpf.ABS for s in (bpf.W, bpf.H, bpf.B)]), st.integers(0, 40)),
+    st.builds(
+        statement, st.sampled_from([bpf.LD | s | bpf.ABS for s in (bpf.W, bpf.H, bpf.B)]), st.integers(0, 40)
+    ),
     st.builds(statement, st.sampled_from([bpf.LD | s | bpf.IND for s in (bpf.W, bpf.H, bpf.B)]), NUMBERS),
     st.builds(statement, st.just(bpf.LDX | bpf.B | bpf.MSH), st.integers(0, 40)),
     st.builds(statement, st.sampled_from([bpf.LD, bpf.LDX]).map(lambda kind: kind | bpf.IMM), NUMBERS),
@@ -163,6 +173,10 @@ STEPS = st.one_of(
 def test_interpreter_agrees_with_the_kernel(steps, message):
     """Whatever a program computes, the kernel keeps as many bytes of a message as the interpreter says."""
     start = (statement(bpf.ST, 0),)  # the kernel refuses to load memory that was never stored to
-    last = (statement(bpf.ALU | bpf.AND | bpf.K, 63), statement(bpf.RET | bpf.A), *[statement(bpf.RET | bpf.K, 5)] * 2)
+    last = (
+        statement(bpf.ALU | bpf.AND | bpf.K, 63),
+        statement(bpf.RET | bpf.A),
+        *[statement(bpf.RET | bpf.K, 5)] * 2,
+    )
     program = start + tuple(steps) + last
     assert kernel_keeps(program, message) == min(run_program(program, message, {}), len(message))

@@ -19,7 +19,9 @@ from capfix.wire.filter_text import (
 )
 
 
-@pytest.mark.parametrize("text", ["", "udp", "host vlan-gateway", "host my.vlan", "ether proto \\vlan or udp"])
+@pytest.mark.parametrize(
+    "text", ["", "udp", "host vlan-gateway", "host my.vlan", "ether proto \\vlan or udp"]
+)
 def test_stays_whole(text):
     """A word that only contains a keyword is none."""
     assert not needs_splitting(text)
