@@ -19,6 +19,13 @@ ETH_P_8021AD: Final = 0x88A8
 ETH_P_LLDP: Final = 0x88CC
 ETH_P_802_3_MIN: Final = 0x0600  # from here on an EtherType, below it a length
 
+# IP protocols, and IPv6 extension headers that other headers follow (linux/in.h, linux/in6.h)
+IPPROTO_HOPOPTS: Final = 0
+IPPROTO_TCP: Final = 6
+IPPROTO_UDP: Final = 17
+IPPROTO_ROUTING: Final = 43
+IPPROTO_DSTOPTS: Final = 60
+
 # Hardware types (linux/if_arp.h)
 ARPHRD_ETHER: Final = 1
 ARPHRD_INFINIBAND: Final = 32
