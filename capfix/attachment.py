@@ -1,0 +1,81 @@
+"""Which interfaces a capture is attached to, following what is told of links. Pure.
+
+The capture asks for a name, or for a pattern such as `tun*`. Links come, go, are renamed and move between network
+namespaces; here that becomes: these are gone, these have come. Whether a link is up does not matter: a packet socket
+stays bound to a link that is down, and sees it come up again.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True)
+class Link:
+    """What one link event tells: the link of this index is there under this name, or is there no longer.
+
+    `hardware_type` is its ARPHRD number. Renaming and moving to another namespace are told by events too: a rename as
+    the same index with another name, a move as absence.
+    """
+
+    ifindex: int
+    name: str
+    present: bool
+    up: bool
+    hardware_type: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """What to do now: detach from `gone`, then attach to `come`. Both empty: nothing."""
+
+    gone: tuple[Link, ...] = ()
+    come: tuple[Link, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.gone or self.come)
+
+
+def is_pattern(wanted: str) -> bool:
+    """Return whether `wanted` stands for any number of interfaces: whether it holds one of `*`, `?`, `[`."""
+    return any(character in wanted for character in "*?[")
+
+
+class Attachment:
+    """The links of the wanted name or pattern that are there.
+
+    A pattern is matched as by a shell, upper and lower case apart; a link whose name is the pattern itself matches
+    too, as the kernel allows such names.
+    """
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        self._present: dict[int, Link] = {}
+
+    @property
+    def present(self) -> tuple[Link, ...]:
+        """The links attached to, in the order of their index."""
+        return tuple(self._present[ifindex] for ifindex in sorted(self._present))
+
+    def apply(self, told: Link) -> Change:
+        """Take in one event and return what changes by it.
+
+        Names are unique among the links of a namespace, so one that turns up under another index means that its
+        earlier bearer is gone, even where the event that said so was lost.
+        """
+        known = self._present.get(told.ifindex)
+        if not told.present or not self._matches(told.name):
+            if known is None:
+                return Change()
+            del self._present[told.ifindex]
+            return Change(gone=(known,))
+        same = known is not None and (known.name, known.hardware_type) == (told.name, told.hardware_type)
+        gone = [link for link in self.present if link.name == told.name and link.ifindex != told.ifindex]
+        if known is not None and not same:
+            gone.append(known)
+        for link in gone:
+            del self._present[link.ifindex]
+        self._present[told.ifindex] = told
+        return Change(tuple(gone), () if same else (told,))
+
+    def _matches(self, name: str) -> bool:
+        return name == self.wanted or (is_pattern(self.wanted) and fnmatchcase(name, self.wanted))
