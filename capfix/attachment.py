@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True)
-class Link:
+class LinkEvent:
     """What one link event tells: the link of this index is there under this name, or is there no longer.
 
     `hardware_type` is its ARPHRD number. Renaming and moving to another namespace are told by events too: a rename as
@@ -28,8 +28,8 @@ class Link:
 class Change:
     """What to do now: detach from `gone`, then attach to `come`. Both empty: nothing."""
 
-    gone: tuple[Link, ...] = ()
-    come: tuple[Link, ...] = ()
+    gone: tuple[LinkEvent, ...] = ()
+    come: tuple[LinkEvent, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.gone or self.come)
@@ -49,14 +49,14 @@ class Attachment:
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
-        self._present: dict[int, Link] = {}
+        self._present: dict[int, LinkEvent] = {}
 
     @property
-    def present(self) -> tuple[Link, ...]:
+    def present(self) -> tuple[LinkEvent, ...]:
         """The links attached to, in the order of their index."""
         return tuple(self._present[ifindex] for ifindex in sorted(self._present))
 
-    def apply(self, told: Link) -> Change:
+    def apply(self, told: LinkEvent) -> Change:
         """Take in one event and return what changes by it.
 
         Names are unique among the links of a namespace, so one that turns up under another index means that its

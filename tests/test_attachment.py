@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from capfix.attachment import Attachment, Change, Link, is_pattern
+from capfix.attachment import Attachment, Change, LinkEvent, is_pattern
 
 ETHERNET, NONE = 1, 65534
-VPN = Link(7, "cipsec0", present=True, up=False, hardware_type=ETHERNET)
+VPN = LinkEvent(7, "cipsec0", present=True, up=False, hardware_type=ETHERNET)
 NEXT = replace(VPN, ifindex=9)
 
 
@@ -27,8 +27,8 @@ def test_first_event_attaches_and_repeats_do_nothing():
 def test_others_are_left_alone():
     """Events of other links do nothing, also where their names begin alike."""
     vpn = Attachment("cipsec0")
-    assert not vpn.apply(Link(8, "cipsec01", True, True, ETHERNET))
-    assert not vpn.apply(gone(Link(8, "cipsec0", True, True, ETHERNET)))
+    assert not vpn.apply(LinkEvent(8, "cipsec01", True, True, ETHERNET))
+    assert not vpn.apply(gone(LinkEvent(8, "cipsec0", True, True, ETHERNET)))
     assert vpn.present == ()
 
 
@@ -70,10 +70,10 @@ def test_same_index_with_another_hardware_type_is_another_link():
 def test_pattern_follows_every_match():
     """A pattern attaches to each matching link, and detaches from each alone."""
     tunnels = Attachment("tun*")
-    first, second = Link(3, "tun0", True, True, NONE), Link(2, "tun1", True, True, NONE)
+    first, second = LinkEvent(3, "tun0", True, True, NONE), LinkEvent(2, "tun1", True, True, NONE)
     assert tunnels.apply(first) == Change(come=(first,))
     assert tunnels.apply(second) == Change(come=(second,))
-    assert not tunnels.apply(Link(4, "TUN2", True, True, NONE))
+    assert not tunnels.apply(LinkEvent(4, "TUN2", True, True, NONE))
     assert tunnels.present == (second, first)
     renamed = replace(first, name="tun9")
     assert tunnels.apply(renamed) == Change(gone=(first,), come=(renamed,))
@@ -83,7 +83,7 @@ def test_pattern_follows_every_match():
 
 def test_a_link_may_be_called_like_a_pattern():
     """A name with a bracket, which the kernel allows, is found as itself."""
-    link = Link(5, "vpn[0]", True, True, NONE)
+    link = LinkEvent(5, "vpn[0]", True, True, NONE)
     assert Attachment("vpn[0]").apply(link) == Change(come=(link,))
 
 

@@ -15,7 +15,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
-from capfix.attachment import Link
+from capfix.attachment import LinkEvent
 from capfix.errors import CaptureError
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class LinkEvents:
     def __init__(self, receive_buffer_bytes: int = 1 << 20) -> None:
         self._receive_buffer_bytes = receive_buffer_bytes
         self._monitor: Any = None
-        self._known: dict[int, Link] = {}
+        self._known: dict[int, LinkEvent] = {}
         self.overflows = 0  #: how often events were lost, and made up for by a dump
 
     async def __aenter__(self) -> "LinkEvents":
@@ -50,7 +50,7 @@ class LinkEvents:
     async def __aexit__(self, *_: object) -> None:
         self._unsubscribe()
 
-    async def __aiter__(self) -> AsyncIterator[Link]:
+    async def __aiter__(self) -> AsyncIterator[LinkEvent]:
         """Yield links without end.
 
         Raises:
@@ -67,7 +67,7 @@ class LinkEvents:
             await asyncio.sleep(_RETRY_S)
             await self._subscribe()
 
-    async def _until_overflow(self) -> AsyncIterator[Link]:
+    async def _until_overflow(self) -> AsyncIterator[LinkEvent]:
         from pyroute2.netlink.exceptions import NetlinkError
 
         while True:
@@ -84,17 +84,17 @@ class LinkEvents:
                     raise CaptureError(f"cannot follow link events: {exc}") from exc
                 return
 
-    def _remember(self, link: Link) -> None:
+    def _remember(self, link: LinkEvent) -> None:
         if link.present:
             self._known[link.ifindex] = link
         else:
             self._known.pop(link.ifindex, None)
 
-    async def _difference(self) -> list[Link]:
+    async def _difference(self) -> list[LinkEvent]:
         """Return what a dump says beyond what was told before: ends first, then every link that is there."""
         there = {link.ifindex: link for link in await _dump()}
         ended = [
-            Link(link.ifindex, link.name, False, False, link.hardware_type)
+            LinkEvent(link.ifindex, link.name, False, False, link.hardware_type)
             for link in self._known.values()
             if link.ifindex not in there
         ]
@@ -113,21 +113,21 @@ class LinkEvents:
         self._monitor = None
 
 
-async def _dump() -> list[Link]:
+async def _dump() -> list[LinkEvent]:
     from pyroute2 import AsyncIPRoute
 
     async with AsyncIPRoute() as route:
         return [link async for message in await route.link("dump") if (link := _link(message)) is not None]
 
 
-def _link(message: Any) -> Link | None:
+def _link(message: Any) -> LinkEvent | None:
     """Return the link that a message tells of; None for a bridge's messages, which reach the same group.
 
     Those say that a link is no longer a bridge's port in the words that otherwise say that it is deleted.
     """
     if message["family"] != socket.AF_UNSPEC or message["event"] not in ("RTM_NEWLINK", "RTM_DELLINK"):
         return None
-    return Link(
+    return LinkEvent(
         ifindex=message["index"],
         name=message.get_attr("IFLA_IFNAME"),
         present=message["event"] == "RTM_NEWLINK",
