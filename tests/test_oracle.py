@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from tests.ring_blocks import (
     packet_lists,
     ring_block,
 )
+from tests.tools import need
 
 ONE_INTERFACE = {2: Interface(0, OWN_MAC)}
 LLC = bytes.fromhex("424203") + bytes(35)  # spanning tree, configuration
@@ -324,9 +324,7 @@ def traffic(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[int, Path]:
 
 def tshark(path: Path, *fields: str) -> list[list[str]]:
     """Return the fields of each packet, as tshark reads them."""
-    if not shutil.which("tshark"):
-        pytest.skip("tshark is not installed")
-    command = ["tshark", "-n", "-r", str(path), "-T", "fields"]
+    command = [need("tshark"), "-n", "-r", str(path), "-T", "fields"]
     for name in fields:
         command += ["-e", name]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -365,10 +363,10 @@ def test_tshark_reads_the_link_layer(traffic: tuple[int, Path]) -> None:
 
 def test_tcpdump_reads_each_packet(traffic: tuple[int, Path]) -> None:
     """tcpdump reads the file to its end and finds IP; only behind 88a8 in a cooked header it never looks."""
-    if not shutil.which("tcpdump"):
-        pytest.skip("tcpdump is not installed")
     link_type, path = traffic
-    result = subprocess.run(["tcpdump", "-nr", path, "--number"], check=True, capture_output=True, text=True)
+    result = subprocess.run(
+        [need("tcpdump"), "-nr", path, "--number"], check=True, capture_output=True, text=True
+    )
     starts = re.split(r"^ *\d+  (?=\d\d:)", result.stdout, flags=re.MULTILINE)[1:]  # STP takes several lines
     assert len(starts) == len(TRAFFIC)
     for (packet, chain, _), text in zip(TRAFFIC, starts, strict=True):
