@@ -24,7 +24,9 @@ from capfix.wire.numbers import (
     TPACKET3_HEADER_LENGTH,
 )
 
-if not cython.compiled:  # the .pxd file has it otherwise
+if cython.compiled:
+    from cython.cimports.libc.string import memcpy
+else:  # the .pxd file has it otherwise
     from capfix.wire.facts import Facts
 
 
@@ -52,11 +54,21 @@ def decode_ring_block(data: memoryview) -> RingBlock:
 
 
 def _load_u16(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
-    return buf[at] | (buf[at + 1] << 8)
+    value: cython.ushort = 0
+    if cython.compiled:
+        memcpy(cython.address(value), buf + at, 2)
+    else:
+        value = int.from_bytes(buf[at : at + 2], "little")
+    return value
 
 
 def _load_u32(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
-    return buf[at] | (buf[at + 1] << 8) | (buf[at + 2] << 16) | (cython.cast(cython.uint, buf[at + 3]) << 24)
+    value: cython.uint = 0
+    if cython.compiled:
+        memcpy(cython.address(value), buf + at, 4)
+    else:
+        value = int.from_bytes(buf[at : at + 4], "little")
+    return value
 
 
 def read_packet(
