@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = _parser().parse_args(arguments)
         status: int = parsed.run(parsed)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may have been closed before we were started
+            sys.stdout.flush()
         return status
     except CapfixError as error:
         print(f"capfix: {error}", file=sys.stderr)

@@ -15,7 +15,8 @@ from capfix.session.section import Section
 from capfix.session.source import PacketSource
 from capfix.sink.buffers import Buffer
 from capfix.sink.file import FileTarget
-from capfix.sink.pipe import PipeTarget
+from capfix.sink.output import STDOUT_NAME
+from capfix.sink.pipe import PipeTarget, ReaderWatch
 from capfix.sink.writer import Writer
 from capfix.transcode import NO_LIMIT, Stop
 
@@ -23,7 +24,7 @@ STATISTICS_INTERVAL_S: Final = 60.0
 FLUSH_INTERVAL_S: Final = 0.5  # a packet is in the file within a second: retire time, this, and the write
 LIVE_INTERVAL_S: Final = 1.0
 BLOCKS_AT_ONCE: Final = 32  # ring blocks converted before the loop looks at signals and timers again
-STALLED_READER_S: Final = 1.0  # how long a pipe's reader is waited for at the end
+STALLED_READER_S: Final = 1.0  # how long a pipe's reader is waited for once somebody wants us to end
 GONE_INTERVAL_S: Final = 1.0  # how often an interface that is down is looked for
 LARGEST_OWN_BLOCKS: Final = 4096  # room for the blocks that are not packets, for one interface
 
@@ -48,13 +49,18 @@ class Capture:
         self._retire_timeout_ms = retire_timeout_ms
         self._streaming = streaming
         self._target = target
+        self._output_name = "stdout" if options.output == STDOUT_NAME else options.output
         self._status = 0
+        self._owed = b""  # an interface block that the packet converted next needs before it
         self._is_paused = False
         self._is_stopping = False
+        self._is_ended = False
         self._is_flush_due = False
+        self._is_abandoned = False
+        self._reader_watch: ReaderWatch | None = None
         self._reader_is_gone = False
         self._loop = asyncio.new_event_loop()
-        self._ended = asyncio.Event()
+        self._finished = asyncio.Event()
         self._writer = Writer(target, self._wake_from_writer)
 
     def run(self) -> int:
@@ -63,17 +69,17 @@ class Capture:
             self._loop.run_until_complete(self._capture())
         finally:
             self._loop.close()
-        return self._finish()
+        return self._tell_end()
 
     async def _capture(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._interrupt)
         now_ns = time.time_ns()
         self._append(self._section.header())
         for source in self._sources:
             self._append(source.begin_section(self._section, now_ns))
         if self._streaming:
             self._writer.submit()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._loop.add_signal_handler(number, self._interrupt)
         if isinstance(self._target, PipeTarget):
             self._watch_reader(self._target.fd)
         for source in self._sources:
@@ -81,13 +87,13 @@ class Capture:
             self._look_for_error(source)
         self._listen()
         names = ", ".join(source.name for source in self._sources)
-        self._report.say(f"capturing on {names} to {self._options.output}")
+        self._report.say(f"capturing on {names} to {self._output_name}")
         if self._options.duration is not None:
             self._loop.call_later(self._options.duration, self._stop)
         self._loop.call_later(STATISTICS_INTERVAL_S, self._write_statistics_again)
         if self._report.is_live:
             self._loop.call_later(LIVE_INTERVAL_S, self._renew_live_line)
-        await self._ended.wait()
+        await self._finished.wait()
 
     # The packets
 
@@ -95,10 +101,14 @@ class Capture:
         for source in self._sources:
             self._loop.add_reader(source.ring.fileno(), self._on_packets)
 
+    def _stop_listening(self) -> None:
+        for source in self._sources:
+            self._loop.remove_reader(source.ring.fileno())
+
     def _on_packets(self) -> None:
         """Convert what is ready, up to a measure; the ring stays readable while more is there."""
         converted = 0
-        while converted < BLOCKS_AT_ONCE and not self._ended.is_set():
+        while converted < BLOCKS_AT_ONCE and not self._is_ended:
             source = self._next_source()
             if source is None:
                 break
@@ -132,6 +142,8 @@ class Capture:
             buffer = self._buffer()
             if buffer is None:
                 return False
+            buffer.append(self._owed)
+            self._owed = b""
             buffer.used = transcoder.convert(block, buffer.view, buffer.used, self._packets_left())
             match transcoder.stopped_for:
                 case Stop.DONE:
@@ -141,30 +153,31 @@ class Capture:
                         self._writer.submit()
                     return True
                 case Stop.UNKNOWN_INTERFACE:
-                    self._append(source.announce(self._section, transcoder.unknown_ifindex))
+                    self._owed = source.announce(self._section, transcoder.unknown_ifindex)
                 case Stop.OUTPUT_FULL:
                     self._writer.submit()
                 case Stop.LIMIT_REACHED:
                     self._end()
                     return False
 
-    def _buffer(self) -> Buffer | None:
+    def _buffer(self, room: int = LARGEST_OWN_BLOCKS) -> Buffer | None:
         """Return the buffer to fill. While there is none the rings are left alone, and the writer wakes us."""
         buffer = self._writer.buffer()
-        if buffer is not None and buffer.room < LARGEST_OWN_BLOCKS:
+        if buffer is not None and buffer.room < room:
             self._writer.submit()
             buffer = self._writer.buffer()
         if buffer is None and not self._is_paused:
             self._is_paused = True
-            for source in self._sources:
-                self._loop.remove_reader(source.ring.fileno())
+            self._stop_listening()
         return buffer
 
-    def _append(self, blocks: bytes) -> None:
-        """Add blocks that are not packets; there is room, or they are left out of a stalled output."""
-        buffer = self._buffer()
-        if buffer is not None:
-            buffer.append(blocks)
+    def _append(self, blocks: bytes) -> bool:
+        """Add blocks that are not packets; False, and nothing is added, while the output holds all buffers."""
+        buffer = self._buffer(len(blocks))
+        if buffer is None:
+            return False
+        buffer.append(blocks)
+        return True
 
     def _packets_left(self) -> int:
         count = self._options.count
@@ -206,36 +219,47 @@ class Capture:
 
     def _wake_from_writer(self) -> None:
         """Called from the writer's thread."""
-        self._loop.call_soon_threadsafe(self._on_writer)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._on_writer)
 
     def _on_writer(self) -> None:
-        if self._writer.error is not None:
+        if self._writer.is_finished:
+            self._finished.set()
+        elif self._writer.error is not None and not self._is_ended:
             self._end()
         elif self._is_paused:
             self._is_paused = False
-            if not self._is_stopping:
-                self._listen()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take up again what had to wait for a buffer."""
+        if self._is_ended:
+            self._close_output()
+        elif self._is_stopping:
+            self._drain()
+        else:
+            self._listen()
             self._on_packets()
 
     def _watch_reader(self, fd: int) -> None:
         """Learn at once when the pipe's reader goes, not only at the next write."""
-        with contextlib.suppress(OSError):  # a device cannot be watched
-            self._loop.add_reader(fd, self._on_reader_gone, fd)
+        with contextlib.suppress(OSError):  # a file or a device has no reader who could go
+            self._reader_watch = ReaderWatch(fd)
+            self._loop.add_reader(self._reader_watch.fileno(), self._on_reader_gone, self._reader_watch)
 
-    def _on_reader_gone(self, fd: int) -> None:
-        self._loop.remove_reader(fd)
+    def _on_reader_gone(self, watch: ReaderWatch) -> None:
+        self._loop.remove_reader(watch.fileno())
         self._reader_is_gone = True
         self._end()
 
     def _write_statistics_again(self) -> None:
-        self._write_statistics()
-        self._flush_later()
+        if self._append(self._statistics()):  # a stalled output goes without
+            self._flush_later()
         self._loop.call_later(STATISTICS_INTERVAL_S, self._write_statistics_again)
 
-    def _write_statistics(self) -> None:
+    def _statistics(self) -> bytes:
         now_ns = time.time_ns()
-        for source in self._sources:
-            self._append(source.statistics(now_ns))
+        return b"".join(source.statistics(now_ns) for source in self._sources)
 
     def _renew_live_line(self) -> None:
         for source in self._sources:
@@ -262,7 +286,12 @@ class Capture:
     # The end
 
     def _interrupt(self) -> None:
-        """End in order at the first signal; a second one gives up what is still in the ring."""
+        """End in order at the first signal; a second one gives up what is still in the ring.
+
+        A file gets all that it is due, however long that takes; a reader may have stalled for good.
+        """
+        if self._streaming:
+            self._loop.call_later(STALLED_READER_S, self._abandon_output)
         if self._is_stopping:
             self._end()
         else:
@@ -280,6 +309,8 @@ class Capture:
 
     def _drain(self) -> None:
         """Convert what is left in the rings, as the writer makes room, then end."""
+        if self._is_ended or self._is_paused:
+            return
         self._on_packets()
         if self._next_source() is None:
             self._end()
@@ -287,18 +318,35 @@ class Capture:
             self._loop.call_soon(self._drain)
 
     def _end(self) -> None:
-        self._ended.set()
+        """Convert nothing more, and have the output finished."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self._stop_listening()
+        self._close_output()
 
-    def _finish(self) -> int:
-        """Close the output, tell the counts and return the exit status."""
-        self._write_statistics()
-        finished = self._writer.finish(STALLED_READER_S if self._streaming else None)
+    def _close_output(self) -> None:
+        """Close the output behind the last statistics, once there is a buffer for them."""
+        if self._append(self._statistics()):
+            self._writer.close()
+
+    def _abandon_output(self) -> None:
+        self._is_abandoned = True
+        self._writer.abandon()
+        self._finished.set()
+
+    def _tell_end(self) -> int:
+        """Tell the counts and return the exit status. A reader who went has seen enough, and is told nothing."""
         error = self._writer.error
-        if not finished and not self._reader_is_gone:
-            self._report.say(f"{self._options.output} is not being read; gave up what was not written yet")
+        if self._reader_is_gone or isinstance(error, ReaderGoneError):
+            return self._status
+        if self._is_abandoned:
+            self._report.say(
+                f"nobody reads {self._output_name} fast enough; gave up what was not written yet"
+            )
             self._status = 1
-        if error is not None and not isinstance(error, ReaderGoneError):
+        if error is not None:
             self._report.say(str(error))
             self._status = error.exit_status
-        self._report.summary(self._counts(), self._options.output, self._options.link)
+        self._report.summary(self._counts(), self._output_name, self._options.link)
         return self._status

@@ -11,7 +11,7 @@ from capfix.session.options import ANY_NAME, RunOptions
 from capfix.session.report import Report
 from capfix.session.section import Section, describe_fakes
 from capfix.session.source import PacketSource
-from capfix.sink.output import check_output, is_streaming, open_output
+from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_output
 from capfix.transcode import COMPILED
 from capfix.wire.numbers import LINK_TYPES, LINKTYPE_ETHERNET
 
@@ -30,9 +30,10 @@ def run_capture(options: RunOptions) -> int:
     Raises:
         CapfixError: it could not be started. No file was made then.
     """
-    report = Report(quiet=options.quiet, verbose=options.verbose)
-    ifindexes = [ANY if name == ANY_NAME else find_ifindex(name) for name in options.interfaces]
+    # Whoever reads stdout mostly writes to the same terminal, where a live line would be in the way
+    report = Report(quiet=options.quiet or options.output == STDOUT_NAME, verbose=options.verbose)
     check_output(options.output)
+    ifindexes = [ANY if name == ANY_NAME else find_ifindex(name) for name in options.interfaces]
     streaming = is_streaming(options.output)
     retire_timeout_ms = STREAMING_RETIRE_MS if streaming else FILE_RETIRE_MS
     ring_size = options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()

@@ -27,15 +27,15 @@ def check_output(output: str) -> None:
     """Find what would keep `output` from being written, before anything is captured or made.
 
     Raises:
-        UsageError: stdout is a terminal.
-        SinkError: its directory is missing or may not be written, or it is a directory itself.
+        UsageError: it is a terminal.
+        SinkError: its directory is missing or may not be written, or it is a directory itself; stdout is closed.
     """
+    if _is_terminal(output):
+        raise UsageError(
+            "a capture is not for the eye: write to a file with `-o FILE`, or pipe it with "
+            "`-o - | wireshark -k -i -`"
+        )
     if output == STDOUT_NAME:
-        if os.isatty(STDOUT):
-            raise UsageError(
-                "a capture is not for the eye: write to a file with `-o FILE`, or pipe it with "
-                "`-o - | wireshark -k -i -`"
-            )
         return
     path = Path(output)
     directory = path.parent
@@ -58,3 +58,22 @@ def open_output(output: str) -> FileTarget | PipeTarget:
     if is_streaming(output):
         return PipeTarget.open(Path(output))
     return FileTarget(Path(output))
+
+
+def _is_terminal(output: str) -> bool:
+    if output == STDOUT_NAME:
+        try:
+            os.fstat(STDOUT)
+        except OSError as exc:  # the next descriptor opened would become stdout
+            raise SinkError.from_os("cannot write stdout", exc) from exc
+        return os.isatty(STDOUT)
+    try:
+        if not stat.S_ISCHR(os.stat(output).st_mode):
+            return False
+        fd = os.open(output, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False  # said better where it is opened for good
+    try:
+        return os.isatty(fd)
+    finally:
+        os.close(fd)

@@ -1,6 +1,7 @@
 """A pipe, or anything else that cannot be written at an offset."""
 
 import os
+import select
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,29 @@ from capfix.errors import ReaderGoneError, SinkError
 from capfix.sink.buffers import Buffer
 
 STDOUT: Final = 1
+
+
+class ReaderWatch:
+    """Becomes readable when the reader of `fd` goes, though nothing is written.
+
+    An error or hang-up on the writing end says that. Whether the descriptor itself is readable does not: stdout under
+    sshd is a socket, on which the user's keystrokes come in too.
+
+    Raises:
+        OSError: the descriptor is of a kind that nobody can leave, a file or a device.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._epoll = select.epoll()
+        try:
+            self._epoll.register(fd, 0)  # errors and hang-ups are told unasked
+        except OSError:
+            self._epoll.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._epoll.fileno()
 
 
 class PipeTarget:
@@ -43,11 +67,19 @@ class PipeTarget:
         written = 0
         try:
             while written < buffer.used:
-                written += os.write(self.fd, buffer.view[written : buffer.used])
+                try:
+                    written += os.write(self.fd, buffer.view[written : buffer.used])
+                except BlockingIOError:  # whoever shares the descriptor with us may have made it non-blocking
+                    self._wait_for_room()
         except BrokenPipeError as exc:
             raise ReaderGoneError(f"the reader of {self.name} has gone", written) from exc
         except OSError as exc:
             raise SinkError.from_os(f"cannot write {self.name}", exc, written) from exc
+
+    def _wait_for_room(self) -> None:
+        room = select.poll()
+        room.register(self.fd, select.POLLOUT)
+        room.poll()
 
     def close(self) -> None:
         """Close the descriptor, unless it is stdout, which belongs to whoever started us."""

@@ -29,17 +29,20 @@ class Target(Protocol):
 class Writer:
     """Writes buffers to a target from a thread of its own.
 
-    `wake` is called from that thread, when a buffer is free again after `buffer` had none, and when writing failed.
-    After a failure nothing more is written: `error` tells it and `lost_packets` counts what did not arrive.
+    `wake` is called from that thread: when a buffer is free again after `buffer` had none, when writing failed, and
+    when all is written and closed, which `is_finished` tells. After a failure nothing more is written: `error` tells
+    it and `lost_packets` counts what did not arrive.
     """
 
     def __init__(self, target: Target, wake: Callable[[], None]) -> None:
         self.error: SinkError | None = None
         self.lost_packets = 0
+        self.is_finished = False
         self._target = target
         self._wake = wake
         self._jobs: SimpleQueue[Buffer | None] = SimpleQueue()
         self._free = deque(Buffer(target.buffer_size) for _ in range(target.buffer_count))
+        self._submitted: deque[Buffer] = deque()
         self._current: Buffer | None = None
         self._carry = b""
         self._is_waited_for = False
@@ -65,16 +68,26 @@ class Writer:
         if self._target.keeps_tail:
             self._carry = bytes(buffer.view[buffer.used - buffer.used % PAGE : buffer.used])
         self._current = None
+        self._submitted.append(buffer)
         self._jobs.put(buffer)
 
-    def finish(self, timeout: float | None = None) -> bool:
-        """Write what is left and close the output; False when that took longer than `timeout` seconds."""
+    def close(self) -> None:
+        """Write what is left and close the output, in the thread as everything. Nothing may be submitted after."""
         self.submit()
         self._jobs.put(None)
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """Count as lost what was submitted and is not written yet; the thread may hang in it for good."""
+        self.lost_packets += sum(buffer.packets_from(buffer.carried) for buffer in tuple(self._submitted))
 
     def _run(self) -> None:
+        try:
+            self._write_all()
+        finally:
+            self.is_finished = True
+            self._wake()
+
+    def _write_all(self) -> None:
         while (buffer := self._jobs.get()) is not None:
             try:
                 if self.error is None:
@@ -84,6 +97,7 @@ class Writer:
             except SinkError as error:
                 self._fail(error)
                 self.lost_packets += buffer.packets_from(buffer.whole_blocks(error.written))
+            self._submitted.popleft()
             self._free.append(buffer)
             if self._is_waited_for:
                 self._wake()
