@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from capfix.cli import demo, run
+from capfix.cli import demo, run, service
 from capfix.cli.build import version_line
 from capfix.errors import CapfixError, UsageError
 
@@ -21,7 +21,7 @@ from capfix.errors import CapfixError, UsageError
 Subparsers = Any
 
 #: In the order in which `capfix --help` lists them.
-COMMANDS: tuple[Callable[[Subparsers], None], ...] = (run.add_parser, demo.add_parser)
+COMMANDS: tuple[Callable[[Subparsers], None], ...] = (run.add_parser, service.add_parser, demo.add_parser)
 
 
 class _Parser(argparse.ArgumentParser):

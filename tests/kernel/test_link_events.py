@@ -11,10 +11,7 @@ import pytest
 from capfix.attachment import Attachment
 from capfix.kernel.link_events import LinkEvents
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="needs root for a namespace"),
-]
+pytestmark = pytest.mark.root
 
 CLONE_NEWNET = 0x40000000
 

@@ -13,11 +13,7 @@ from capfix.kernel import privileges
 
 NOBODY = 65534
 
-as_root = pytest.mark.root
-every_test_needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.environ.get("CI"), reason="needs root, to have something to give up"
-)
-pytestmark = [as_root, every_test_needs_root]
+pytestmark = pytest.mark.root
 
 
 def in_process(code, *arguments, environment=None):
