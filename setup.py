@@ -19,13 +19,16 @@ DIRECTIVES = {
     "embedsignature": True,
 }
 
+#: Cython compares C's unsigned numbers with literals as it finds them; the compiler need not mention each.
+FLAGS = ["-O3", "-Wno-sign-compare"]
+
 
 def compiled_extensions() -> list[Extension]:
     """Return an extension for each module that has a .pxd file, optional unless the build must compile."""
     declared = (path.with_suffix(".py") for path in Path("capfix").rglob("*.pxd"))
     sources = sorted(source for source in declared if source.exists())
     extensions = [
-        Extension(".".join(source.with_suffix("").parts), [str(source)], extra_compile_args=["-O3"])
+        Extension(".".join(source.with_suffix("").parts), [str(source)], extra_compile_args=FLAGS)
         for source in sources
     ]
     extensions = cythonize(extensions, build_dir="build/cython", compiler_directives=DIRECTIVES)

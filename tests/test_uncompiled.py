@@ -2,24 +2,15 @@
 
 import importlib
 import sys
-from pathlib import Path
 
 import pytest
 
-import capfix
 import capfix.errors
-from capfix.cli.build import uncompiled_modules
+from capfix.cli.build import compiled_modules, uncompiled_modules
 from tests.uncompiled import load_uncompiled
 
-PACKAGE = Path(capfix.__file__).parent
-COMPILED = sorted(
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-    for path in PACKAGE.rglob("*.pxd")
-    if path.with_suffix(".py").exists()  # without one it only declares
-)
 
-
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", compiled_modules())
 def test_compiled_module_also_runs_uncompiled(name):
     """The uncompiled copy comes from the source, and leaves the compiled module where it was."""
     compiled = importlib.import_module(name)

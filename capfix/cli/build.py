@@ -7,19 +7,20 @@ from pathlib import Path
 import capfix
 
 
-def uncompiled_modules() -> list[str]:
-    """Return the names of the modules that the ordinary build compiles and that stand here uncompiled.
-
-    Those are the ones with a .pxd file beside them. Empty means compiled; nothing is imported to find out, other
-    than the packages they stand in.
-    """
+def compiled_modules() -> list[str]:
+    """Return the names of the modules that the ordinary build compiles: those with a .pxd file beside them."""
     package = Path(capfix.__file__).parent
-    names = sorted(
-        ".".join(path.relative_to(package.parent).with_suffix("").parts)
-        for path in package.rglob("*.pxd")
-        if path.with_suffix(".py").exists()  # without one it only declares
-    )
-    return [name for name in names if not _is_extension(name)]
+    sources = [path.with_suffix(".py") for path in package.rglob("*.pxd")]
+    names = [path.relative_to(package.parent).with_suffix("").parts for path in sources if path.exists()]
+    return sorted(".".join(parts) for parts in names)
+
+
+def uncompiled_modules() -> list[str]:
+    """Return the names of those among `compiled_modules` that stand here uncompiled. Empty means compiled.
+
+    Nothing is imported to find out, other than the packages they stand in.
+    """
+    return [name for name in compiled_modules() if not _is_extension(name)]
 
 
 def _is_extension(name: str) -> bool:
