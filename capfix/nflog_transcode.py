@@ -290,7 +290,7 @@ def _reception(buf: cython.p_uchar, fields: PacketFields, trusted: cython.bint) 
 
 def _is_ones(buf: cython.p_uchar, at: cython.Py_ssize_t, length: cython.Py_ssize_t) -> cython.bint:
     i: cython.Py_ssize_t
-    for i in range(length):  # noqa: SIM110 (a generator, in compiled code)
+    for i in range(length):
         if buf[at + i] != 0xFF:
             return False
     return True

@@ -43,7 +43,11 @@ class NamePattern:
         self.output = output
         stem, dot, ending = output.rpartition(".")
         self.prefix, self.suffix = (stem, dot + ending) if stem.strip(".") else (output, "")
-        number, opened, part = rf"([0-9]{{{NUMBER_DIGITS},}})", rf"([0-9]{{{OPENED_DIGITS}}})", rf"({re.escape(PART)})?"
+        number, opened, part = (
+            rf"([0-9]{{{NUMBER_DIGITS},}})",
+            rf"([0-9]{{{OPENED_DIGITS}}})",
+            rf"({re.escape(PART)})?",
+        )
         self._matches = re.compile(
             f"{re.escape(self.prefix)}_{number}_{opened}{re.escape(self.suffix)}{part}"
         )

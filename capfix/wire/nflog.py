@@ -199,7 +199,7 @@ def has_trusted_header(buffer: cython.p_uchar, fields: PacketFields) -> cython.b
         return False
     if fields.payload_length < _ETHERNET_HEADER_LENGTH:
         return True
-    for i in range(_ETHERNET_HEADER_LENGTH):  # noqa: SIM110 (a generator, in compiled code)
+    for i in range(_ETHERNET_HEADER_LENGTH):
         if buffer[at + i] != buffer[fields.payload_at + i]:
             return True
     return False

@@ -49,7 +49,10 @@ class SectionWalk:
         return count
 
     def walk(
-        self, data: cython.const[cython.uchar][::1], at: cython.Py_ssize_t, end: cython.Py_ssize_t
+        self,
+        data: cython.const[cython.uchar][::1],  # type: ignore[valid-type]
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
         """Follow the blocks of `data` from `at`, the start of one, to `end`; return where the last whole one ends.
 
