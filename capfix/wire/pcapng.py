@@ -159,7 +159,7 @@ def encode_option(code: int, value: bytes) -> bytes:
 
 def encode_comment(text: str) -> bytes:
     """Return an opt_comment option, in UTF-8, cut to what an option holds."""
-    return encode_option(OPT_COMMENT, text.encode()[:0xFFFF])
+    return encode_option(OPT_COMMENT, text.encode()[:0xFFFF].decode(errors="ignore").encode())
 
 
 def encode_block(block_type: int, body: bytes, options: Iterable[tuple[int, bytes]] = ()) -> bytes:
