@@ -3,7 +3,7 @@ from capfix.wire.ip cimport is_ipv4_group, is_ipv6_group, is_sound_packet, proto
 from capfix.wire.sll cimport put_sll
 from capfix.wire.sll2 cimport put_sll2
 
-cdef unsigned int ARPHRD_ETHER, ARPHRD_LOOPBACK, ETH_P_8021AD, ETH_P_8021Q, ETH_P_802_2, ETH_P_802_3
+cdef unsigned int ARPHRD_ETHER, ARPHRD_LOOPBACK, ETH_P_8021AD, ETH_P_8021Q, ETH_P_802_2, ETH_P_802_3, ETH_P_IP, ETH_P_IPV6
 cdef int ETH_P_802_3_MIN
 cdef int LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL
 cdef unsigned int PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, PACKET_OUTGOING
@@ -35,12 +35,19 @@ cdef class Framer:
         Py_ssize_t at,
         unsigned char* buf,
         Facts facts,
+        unsigned int protocol,
         Py_ssize_t inner_tags,
         unsigned char* addresses,
         Py_ssize_t addresses_at,
     ) noexcept nogil
     cdef void _put_group(
-        self, unsigned char* out, Py_ssize_t at, unsigned char* buf, Py_ssize_t ip_at, Py_ssize_t captured
+        self,
+        unsigned char* out,
+        Py_ssize_t at,
+        unsigned char* buf,
+        unsigned int protocol,
+        Py_ssize_t ip_at,
+        Py_ssize_t captured,
     ) noexcept nogil
     cdef void _put_source(
         self,

@@ -35,6 +35,8 @@ from capfix.wire.numbers import (
     ETH_P_802_3_MIN,
     ETH_P_8021AD,
     ETH_P_8021Q,
+    ETH_P_IP,
+    ETH_P_IPV6,
     LINKTYPE_ETHERNET,
     LINKTYPE_LINUX_SLL,
     PACKET_BROADCAST,
@@ -139,7 +141,7 @@ class Framer:
         if self.link_type == LINKTYPE_ETHERNET:
             if type_field < ETH_P_802_3_MIN and not is_802_3:
                 return -1
-            self._put_destination(out, at, buf, facts, inner_tags, addresses, addresses_at)
+            self._put_destination(out, at, buf, facts, protocol, inner_tags, addresses, addresses_at)
             self._put_source(out, at + 6, buf, facts, address_length, addresses, addresses_at)
             length = 12
             if facts.vlan_tpid:
@@ -188,6 +190,7 @@ class Framer:
         at: cython.Py_ssize_t,
         buf: cython.p_uchar,
         facts: Facts,
+        protocol: cython.uint,
         inner_tags: cython.Py_ssize_t,
         addresses: cython.p_uchar,
         addresses_at: cython.Py_ssize_t,
@@ -201,7 +204,9 @@ class Framer:
             for i in range(6):
                 out[at + i] = 0xFF
         elif facts.packet_type == PACKET_MULTICAST:
-            self._put_group(out, at, buf, facts.payload_at + inner_tags, facts.captured_length - inner_tags)
+            self._put_group(
+                out, at, buf, protocol, facts.payload_at + inner_tags, facts.captured_length - inner_tags
+            )
         else:
             self._put_own(out, at, addresses, addresses_at)
 
@@ -210,19 +215,20 @@ class Framer:
         out: cython.p_uchar,
         at: cython.Py_ssize_t,
         buf: cython.p_uchar,
+        protocol: cython.uint,
         ip_at: cython.Py_ssize_t,
         captured: cython.Py_ssize_t,
     ) -> cython.void:
         """Derive the group address from an IP destination; any other multicast gets a fake group address."""
         i: cython.Py_ssize_t
-        if is_ipv4_group(buf, ip_at, captured):
+        if protocol == ETH_P_IP and is_ipv4_group(buf, ip_at, captured):
             out[at] = 0x01
             out[at + 1] = 0x00
             out[at + 2] = 0x5E
             out[at + 3] = buf[ip_at + 17] & 0x7F
             out[at + 4] = buf[ip_at + 18]
             out[at + 5] = buf[ip_at + 19]
-        elif is_ipv6_group(buf, ip_at, captured):
+        elif protocol == ETH_P_IPV6 and is_ipv6_group(buf, ip_at, captured):
             out[at] = 0x33
             out[at + 1] = 0x33
             for i in range(4):

@@ -182,7 +182,7 @@ _l3_payloads = st.one_of(
 def ring_packets(draw: st.DrawFn) -> RingPacket:
     """Packets that meet each rule of framing from both sides, most of them near what a kernel would give."""
     protocol, payload = draw(_l3_payloads)
-    protocol = draw(st.sampled_from([protocol, protocol, protocol, 0]))
+    protocol = draw(st.sampled_from([protocol, protocol, protocol, protocol, 0, 0x88B5]))
     vlan = draw(_vlans)
     if draw(st.integers(0, 3)) == 0:  # an inner tag, or two, as in a QinQ frame
         tci = draw(st.binary(min_size=2, max_size=2))

@@ -155,6 +155,7 @@ ETHERNET_ADDRESSES = [
         RingPacket(ipv4(b"", b"\xe9\x81\x02\x03"), packet_type=MULTICAST, **FRAME),
         "0100 5e01 0203 0200 0000 0022",
     ),
+    (RingPacket(ipv4(b"", b"\xe9\1\2\3"), 0x8847, packet_type=MULTICAST, **FRAME), "0363 6170 0003"),
     (
         RingPacket(ipv6(b"", b"\xff\x02" + bytes(10) + b"\1\2\3\4"), 0x86DD, packet_type=MULTICAST, **FRAME),
         "3333 0102 0304 0200 0000 0022",

@@ -136,7 +136,7 @@ CONTENTS = [
     *((1, payload) for payload in (b"\xff\xff" + LLC, b"\xff")),
     *((4, payload) for payload in (LLC, bytes(1535), bytes(1536))),
     *((0x05FF, payload) for payload in (LLC, b"\xff\xff" + LLC)),
-    (0x0600, LLC),
+    *((protocol, payload) for protocol in (0x0600, 0x8847) for payload in (LLC, GROUP4, GROUP6)),
 ]
 
 
