@@ -408,13 +408,14 @@ def _inner_tags_length(buf: cython.p_uchar, facts: Facts) -> cython.Py_ssize_t:
     """Return how many bytes of tags a payload behind a stripped tag begins with: 0, 4 or 8.
 
     They are told by the type that closes them, the packet's own protocol, unless the payload is a sound packet of
-    that protocol which merely has the same bytes there.
+    that protocol which merely has the same bytes there. An outbound payload never begins with one: the kernel skips
+    all tags to the network layer, and an 802.3 length or 0 could only resemble one.
     """
     at: cython.Py_ssize_t = facts.payload_at
     captured: cython.Py_ssize_t = facts.captured_length
     inner_type: cython.uint
     length: cython.Py_ssize_t = 0
-    if captured >= 4:
+    if captured >= 4 and facts.packet_type != PACKET_OUTGOING:
         inner_type = buf[at + 2] << 8 | buf[at + 3]
         if inner_type == facts.protocol:
             length = 4

@@ -250,10 +250,11 @@ def ethertype(packet: Packet) -> int:
 def inner_tag_size(packet: Packet) -> int:
     """Return how many bytes of tags the payload begins with: a TCI and a type each, 0 for none.
 
-    The kernel takes one tag away and gives the innermost protocol; a second tag's TCI stays in the payload.
+    The kernel takes one tag away and gives the innermost protocol; inbound a second tag's TCI stays in the payload.
+    Outbound nothing of it stays.
     """
     data = packet.payload
-    if not packet.tagged or len(data) < 4 or is_sound(packet):
+    if not packet.tagged or packet.outbound or len(data) < 4 or is_sound(packet):
         return 0
     if u16(data, 2) == packet.protocol:
         return 4

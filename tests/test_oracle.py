@@ -229,6 +229,7 @@ TAGS = [
     (RingPacket(b"\x60\1\1\1" + ipv6()[4:], 0, vlan=(5, 0x8100)), "8100 0005 86dd"),
     (RingPacket(LLC, 4, vlan=(5, 0x8100)), "8100 0005 0026"),
     (RingPacket(LLC, 0x26, vlan=(5, 0x8100), packet_type=OUTGOING), "8100 0005 0026"),
+    (RingPacket(b"\xaa\xaa\x03\0", 0x0300, packet_type=OUTGOING, vlan=(5, 0x8100)), "8100 0005 0300"),
     (RingPacket(INNER, 0x9100), "9100"),
 ]
 

@@ -77,8 +77,8 @@ def spanning_tree(to: Ends, n: int) -> Packet:
     return to.dot3(dst="01:80:c2:00:00:00") / LLC(dsap=0x42, ssap=0x42, ctrl=3) / STP(portid=n & 0xFFFF)
 
 
-def snap(to: Ends, n: int) -> Packet:
-    return to.dot3() / LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(OUI=0, code=0x0800) / to.udp4(n)
+def snap(to: Ends, n: int, size: int = 30) -> Packet:
+    return to.dot3() / LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(OUI=0, code=0x0800) / to.udp4(n, size)
 
 
 def novell(to: Ends, n: int) -> Packet:
@@ -131,6 +131,9 @@ KINDS: list[Callable[[Ends, int], Packet]] = [
     lambda to, n: to.ether() / Dot1Q(vlan=5) / arp(to, n)[ARP],
     lambda to, n: to.ether() / Dot1Q(vlan=5, type=0x8847) / MPLS(label=n & 0xFFFFF, s=1) / to.udp4(n),
     lambda to, n: to.ether() / Dot1Q(vlan=n & 0xFFF, type=38) / spanning_tree(to, n)[LLC],
+    # SNAP of 0x0300 bytes: its third and fourth byte are its length
+    lambda to, n: to.ether() / Dot1Q(vlan=n & 0xFFF, type=0x0300) / snap(to, n, 0x0300 - 8 - 28)[LLC],
+    lambda to, n: to.ether() / Dot1Q(vlan=6) / Dot1Q(vlan=n & 0xFFF, type=38) / spanning_tree(to, n)[LLC],
     lambda to, n: to.ether(type=0x88A8) / Dot1AD(vlan=64) / Dot1Q(vlan=n & 0xFFF) / to.udp4(n),
     lambda to, n: to.ether() / Dot1Q(vlan=6) / Dot1Q(vlan=n & 0xFFF) / to.udp6(n),
     lambda to, n: (
