@@ -154,6 +154,15 @@ def test_count_ends_the_capture(vpn: HeaderlessVpn, tmp_path: Path) -> None:
     assert tshark(file, FIELDS) == expected()[:3]
 
 
+def test_count_ends_the_capture_with_its_last_packet(vpn: HeaderlessVpn, tmp_path: Path) -> None:
+    """-c N does not wait for one packet more, where the Nth is the last that comes."""
+    file = tmp_path / "out.pcapng"
+    with capture(vpn.namespace, "-i", "cipsec0", "-o", file, "-c", 2 * EACH_WAY) as running:
+        exchange(vpn)
+        assert running.wait() == 0
+    assert tshark(file, FIELDS) == expected()
+
+
 def test_duration_ends_the_capture(vpn: HeaderlessVpn, tmp_path: Path) -> None:
     """-a duration:S ends by itself, after no less than that."""
     started = time.monotonic()

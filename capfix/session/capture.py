@@ -151,6 +151,9 @@ class Capture:
                     source.ring.release()
                     if self._streaming:
                         self._writer.submit()
+                    if self._packets_left() == 0:  # known only now if the last packet ends its ring block
+                        self._end()
+                        return False
                     return True
                 case Stop.UNKNOWN_INTERFACE:
                     self._owed = source.announce(self._section, transcoder.unknown_ifindex)
