@@ -85,4 +85,4 @@ cdef bint _has_sound_header(unsigned char* buf, Facts facts) noexcept nogil
 cdef bint _is_802_3(Facts facts) noexcept nogil
 cdef int _length_field(Facts facts) noexcept nogil
 cdef unsigned int _cooked_802_3(unsigned char* buf, Facts facts) noexcept nogil
-cdef Py_ssize_t _inner_tags_length(unsigned char* buf, Facts facts) noexcept nogil
+cdef Py_ssize_t inner_tags_length(unsigned char* buf, Facts facts) noexcept nogil

@@ -125,7 +125,7 @@ class Framer:
             else:
                 self.headers_missing += 1
         if facts.vlan_tpid:
-            inner_tags = _inner_tags_length(buf, facts)
+            inner_tags = inner_tags_length(buf, facts)
         if inner_tags:
             type_field = ETH_P_8021Q
         else:
@@ -404,7 +404,7 @@ def _cooked_802_3(buf: cython.p_uchar, facts: Facts) -> cython.uint:
     return ETH_P_802_2
 
 
-def _inner_tags_length(buf: cython.p_uchar, facts: Facts) -> cython.Py_ssize_t:
+def inner_tags_length(buf: cython.p_uchar, facts: Facts) -> cython.Py_ssize_t:
     """Return how many bytes of tags a payload behind a stripped tag begins with: 0, 4 or 8.
 
     They are told by the type that closes them, the packet's own protocol, unless the payload is a sound packet of

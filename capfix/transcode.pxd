@@ -1,4 +1,5 @@
-from capfix.framing cimport Framer
+from capfix.framing cimport Framer, inner_tags_length
+from capfix.wire.checksum cimport fix_checksums
 from capfix.wire.enhanced_packet cimport put_enhanced_packet
 from capfix.wire.facts cimport Facts
 from capfix.wire.tpacket cimport next_packet, read_packet
@@ -7,6 +8,7 @@ cdef Py_ssize_t ADDRESSES_LENGTH, HEADER_LIMIT, BLOCK_LIMIT, DROPCOUNT_OPTION_LE
 cdef Py_ssize_t PACKET_HEADER_LENGTH, PACKET_TRAILER_LENGTH, PACKET_OVERHEAD
 cdef unsigned int ARPHRD_LOOPBACK
 cdef unsigned int PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, PACKET_OUTGOING
+cdef unsigned int _CHECKSUM_NOT_READY
 cdef int _EMPTY_SLOT, _DONE, _UNKNOWN_INTERFACE, _OUTPUT_FULL, _LIMIT_REACHED
 
 cdef class Transcoder:
@@ -18,6 +20,8 @@ cdef class Transcoder:
     cdef readonly unsigned long long not_carried
     cdef readonly unsigned long long malformed_blocks
     cdef readonly unsigned long long pending_drops
+    cdef Py_ssize_t _snaplen
+    cdef bint _completes_checksums, _keeps_loopback_copies
     cdef Facts _facts
     cdef Py_ssize_t _at, _end
     cdef long long _left

@@ -26,13 +26,15 @@ from capfix.wire.pcapng import (
     FLAGS_OPTION_LENGTH,
     PACKET_HEADER_LENGTH,
     PACKET_TRAILER_LENGTH,
+    SNAPLEN,
 )
 from capfix.wire.tpacket import decode_ring_block
 
 if cython.compiled:
     from cython.cimports.libc.string import memcpy
 else:  # the .pxd file has them otherwise
-    from capfix.framing import Framer
+    from capfix.framing import Framer, inner_tags_length
+    from capfix.wire.checksum import fix_checksums
     from capfix.wire.enhanced_packet import put_enhanced_packet
     from capfix.wire.facts import Facts
     from capfix.wire.tpacket import next_packet, read_packet
@@ -67,13 +69,28 @@ PACKET_OVERHEAD: Final = (
 )
 
 _EMPTY_SLOT: Final = -1
+_CHECKSUM_NOT_READY: Final = 1 << 9  # in epb_flags
 
 
 class Transcoder:
-    """Turns one source's packets into enhanced packet blocks, with the headers that `framer` decides."""
+    """Turns one source's packets into enhanced packet blocks, with the headers that `framer` decides.
 
-    def __init__(self, framer: Framer) -> None:
+    Frames are cut to `snaplen` bytes, header included. With `fix_checksums`, those that the kernel left to the device
+    are computed. The loopback interface's outgoing copies are left out, unless `keep_loopback_copies` says that they
+    are the ones asked for.
+    """
+
+    def __init__(
+        self,
+        framer: Framer,
+        snaplen: int = SNAPLEN,
+        fix_checksums: bool = False,
+        keep_loopback_copies: bool = False,
+    ) -> None:
         self.framer = framer
+        self._snaplen = snaplen
+        self._completes_checksums = fix_checksums
+        self._keeps_loopback_copies = keep_loopback_copies
         self.stopped_for = _DONE
         self.unknown_ifindex = 0
         self.written = 0
@@ -224,8 +241,16 @@ class Transcoder:
         header_length: cython.Py_ssize_t
         frame_length: cython.Py_ssize_t
         frame_limit: cython.Py_ssize_t
+        payload_at: cython.Py_ssize_t
+        network_at: cython.Py_ssize_t = 0  # where it begins in `buf`, 0 where no checksum is to be computed
+        skipped: cython.Py_ssize_t
+        flags: cython.uint
         total: cython.Py_ssize_t
-        if facts.hardware_type == ARPHRD_LOOPBACK and facts.packet_type == PACKET_OUTGOING:
+        if (
+            facts.hardware_type == ARPHRD_LOOPBACK
+            and facts.packet_type == PACKET_OUTGOING
+            and not self._keeps_loopback_copies
+        ):
             self.loopback_copies += 1  # the same packet comes again, inbound
             return at
         row = self._find(facts.ifindex)
@@ -238,12 +263,17 @@ class Transcoder:
         )
         if self.pending_drops:
             frame_limit -= DROPCOUNT_OPTION_LENGTH
+        frame_limit = min(frame_limit, self._snaplen)
         frame_length = (
             HEADER_LIMIT + facts.header_length + cython.cast(cython.Py_ssize_t, facts.captured_length)
         )
         if PACKET_OVERHEAD + options_length + min(frame_length, frame_limit) > room - at:
             self.stopped_for = _OUTPUT_FULL
             return at
+        if self._completes_checksums and facts.checksum_not_ready:
+            network_at = facts.payload_at
+            if facts.vlan_tpid:
+                network_at += inner_tags_length(buf, facts)
         header_length = self.framer.put_header(
             out, at + PACKET_HEADER_LENGTH, buf, facts, self._address_table(), row * ADDRESSES_LENGTH
         )
@@ -253,13 +283,15 @@ class Transcoder:
         frame_length = header_length + cython.cast(cython.Py_ssize_t, facts.captured_length)
         if frame_length > frame_limit:
             frame_length = frame_limit
-        _copy(
-            out,
-            at + PACKET_HEADER_LENGTH + header_length,
-            buf,
-            facts.payload_at,
-            frame_length - header_length,
-        )
+        flags = _flags(facts)
+        if frame_length > header_length:
+            payload_at = at + PACKET_HEADER_LENGTH + header_length
+            _copy(out, payload_at, buf, facts.payload_at, frame_length - header_length)
+            skipped = network_at - facts.payload_at  # tags, and a header that is kept
+            if network_at and fix_checksums(
+                out, payload_at + skipped, frame_length - header_length - skipped, facts.protocol
+            ):
+                flags &= ~_CHECKSUM_NOT_READY
         total = put_enhanced_packet(
             out,
             at,
@@ -267,7 +299,7 @@ class Transcoder:
             facts.timestamp_ns,
             frame_length,
             header_length + facts.original_length,
-            _flags(facts),
+            flags,
             self.pending_drops,
             options,
             options_length,
@@ -325,7 +357,7 @@ def _flags(facts: Facts) -> cython.uint:
     elif facts.packet_type == PACKET_OTHERHOST:
         flags = 1 | 4 << 2
     if facts.checksum_not_ready:
-        flags |= 1 << 9
+        flags |= _CHECKSUM_NOT_READY
     if facts.checksum_valid:
         flags |= 1 << 10
     if facts.segmentation_offloaded:

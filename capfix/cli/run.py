@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from capfix.config import parse_count, parse_stop
+from capfix.config import parse_count, parse_mark, parse_snaplen, parse_stop
 from capfix.errors import CapfixError, FormatError
-from capfix.session.options import DEFAULT_LINK, RunOptions
+from capfix.session.options import DEFAULT_LINK, DIRECTIONS, RunOptions
 from capfix.wire.ethernet import parse_mac
 from capfix.wire.numbers import LINK_TYPES
+from capfix.wire.pcapng import SNAPLEN
 
 
 def add_parser(subparsers: Any) -> None:
@@ -74,9 +75,49 @@ def add_parser(subparsers: Any) -> None:
         metavar="MIB",
         help="size of the kernel's ring, all interfaces together; default: by free memory, at most 64",
     )
+    _add_selection(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line while capturing")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
     parser.set_defaults(run=_run)
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which packets to take, and how much of each."""
+    parser.add_argument(
+        "-f", "--filter", metavar="EXPRESSION", help="take only what matches, in libpcap's language"
+    )
+    parser.add_argument(
+        "--mark",
+        type=_argument(parse_mark),
+        metavar="VALUE[/MASK]",
+        help="take only packets with this mark (skb->mark)",
+    )
+    parser.add_argument(
+        "-Q",
+        "--direction",
+        choices=DIRECTIONS,
+        default="inout",
+        help="take what comes in, what goes out, or both; default %(default)s",
+    )
+    parser.add_argument(
+        "-s",
+        "--snaplen",
+        type=_argument(parse_snaplen),
+        default=SNAPLEN,
+        metavar="BYTES",
+        help="write at most so much of each packet, header included; 0, the default, is %(default)s",
+    )
+    parser.add_argument(
+        "-p",
+        "--no-promiscuous",
+        action="store_true",
+        help="do not have Ethernet interfaces take in frames for others",
+    )
+    parser.add_argument(
+        "--fix-checksums",
+        action="store_true",
+        help="compute checksums that were left to the network card",
+    )
 
 
 def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -104,6 +145,12 @@ def _run(arguments: argparse.Namespace) -> int:
         count=arguments.count,
         duration=arguments.stop,
         ring_size_mib=arguments.ring_size,
+        filter=arguments.filter,
+        mark=arguments.mark,
+        direction=arguments.direction,
+        snaplen=arguments.snaplen,
+        promiscuous=not arguments.no_promiscuous,
+        fix_checksums=arguments.fix_checksums,
         quiet=arguments.quiet,
         verbose=arguments.verbose,
     )

@@ -23,6 +23,7 @@ _NETMASK_UNKNOWN: Final = 0xFFFFFFFF  # pcap/pcap.h
 # Soname by soname: Debian's, then what others ship; the last resort asks the linker's tools
 _LIBRARY_NAMES: Final = ("libpcap.so.0.8", "libpcap.so.1")
 
+# Attached to stop a capture: nothing more comes in, what is in the socket or its ring can still be read
 REFUSE_ALL: Final[Program] = (bpf_compose.REFUSE,)
 
 _SYNTAX_ERROR: Final = "syntax error"
@@ -63,7 +64,7 @@ class _SocketProgram(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which packets to take. None, and "inout", ask for nothing."""
+    """Which packets to take. None asks for nothing, and `snaplen` is in bytes of the frame as it is written."""
 
     expression: str | None = None
     mark: tuple[int, int] | None = None  # value, mask
@@ -253,8 +254,3 @@ def attach(sock: socket.socket, program: Program) -> None:
             f"cannot attach a filter of {len(program)} instructions: {(exc.strerror or str(exc)).lower()}; "
             "a long filter may need a larger net.core.optmem_max"
         ) from exc
-
-
-def refuse_all(sock: socket.socket) -> None:
-    """Let nothing more into the socket; what is in it already can still be read."""
-    attach(sock, REFUSE_ALL)

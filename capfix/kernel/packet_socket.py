@@ -12,19 +12,21 @@ import mmap
 import os
 import socket
 import struct
-from array import array
 from typing import Final
 
 from capfix.errors import CaptureError, PrivilegeError
 from capfix.kernel.atomics import load_acquire, store_release
+from capfix.kernel.filters import REFUSE_ALL, attach
+from capfix.wire.bpf import Program
 from capfix.wire.numbers import ETH_P_ALL, RING_BLOCK_STATUS_OFFSET, TP_STATUS_KERNEL, TP_STATUS_USER
 
 SOL_PACKET: Final = 263
+PACKET_ADD_MEMBERSHIP: Final = 1
 PACKET_RX_RING: Final = 5
 PACKET_STATISTICS: Final = 6
 PACKET_VERSION: Final = 10
 TPACKET_V3: Final = 2
-SO_ATTACH_FILTER: Final = 26
+PACKET_MR_PROMISC: Final = 1
 
 RING_BLOCK_SIZE: Final = 1 << 20  # keeps a 64 KiB packet whole: one that fills a block is cut without a word
 SMALLEST_RING_BLOCK_SIZE: Final = 1 << 17  # from here on every packet stays whole
@@ -33,7 +35,6 @@ ANY: Final = 0  # the interface index that stands for all
 
 _SOCKADDR_LL = struct.Struct("=HHi12x")
 _libc = ctypes.CDLL(None, use_errno=True)  # Python's own bind takes names, and none that stands for all
-_REJECT_ALL: Final = struct.pack("=HBBI", 0x06, 0, 0, 0)  # BPF: ret 0
 
 
 class PacketRing:
@@ -95,6 +96,27 @@ class PacketRing:
         """Return the socket's descriptor: readable when a ring block is ready."""
         return self.socket.fileno()
 
+    def attach_filter(self, program: Program) -> None:
+        """Let only what the program accepts in. Before `bind`, or what comes in between is not filtered.
+
+        Raises:
+            CaptureError: the kernel refuses the program.
+        """
+        attach(self.socket, program)
+
+    def be_promiscuous(self, ifindex: int) -> None:
+        """Have the interface take in frames for others too, until the socket is closed.
+
+        Raises:
+            CaptureError: the interface is gone.
+        """
+        membership = struct.pack("iHH8x", ifindex, PACKET_MR_PROMISC, 0)
+        try:
+            self.socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+        except OSError as exc:
+            reason = os.strerror(exc.errno or 0).lower()
+            raise CaptureError(f"cannot make interface {ifindex} promiscuous: {reason}") from exc
+
     def bind(self, ifindex: int) -> None:
         """Let packets of one interface, or of all with ANY, come in from now on. Needs no privilege.
 
@@ -150,10 +172,7 @@ class PacketRing:
 
     def reject_all(self) -> None:
         """Let no further packet in. What is in a ring block already comes out within one retire time."""
-        program = array("B", _REJECT_ALL)
-        self.socket.setsockopt(
-            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, program.buffer_info()[0])
-        )
+        attach(self.socket, REFUSE_ALL)
 
     def close(self) -> None:
         """Unmap the ring and close the socket. No ring block may be in use any more."""

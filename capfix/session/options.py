@@ -5,9 +5,11 @@ from typing import Final
 
 from capfix.errors import UsageError
 from capfix.wire.numbers import LINK_TYPES
+from capfix.wire.pcapng import SNAPLEN
 
 ANY_NAME: Final = "any"
 DEFAULT_LINK: Final = "sll"
+DIRECTIONS: Final = ("in", "out", "inout")
 LARGEST_RING_MIB: Final = 4095  # the ring's size in bytes is a 32-bit number
 
 
@@ -15,7 +17,8 @@ LARGEST_RING_MIB: Final = 4095  # the ring's size in bytes is a 32-bit number
 class RunOptions:
     """The options of `capfix run`, as they were meant: addresses as 6 bytes, durations in seconds.
 
-    None leaves the choice to capfix, or the limit out.
+    `filter` is in libpcap's language, `mark` a value and a mask of skb->mark, `snaplen` in bytes. None leaves the
+    choice to capfix, or the limit out.
     """
 
     interfaces: tuple[str, ...]
@@ -27,6 +30,12 @@ class RunOptions:
     count: int | None = None
     duration: float | None = None
     ring_size_mib: int | None = None
+    filter: str | None = None
+    mark: tuple[int, int] | None = None
+    direction: str = "inout"
+    snaplen: int = SNAPLEN
+    promiscuous: bool = True
+    fix_checksums: bool = False
     quiet: bool = False
     verbose: bool = False
 
@@ -46,6 +55,10 @@ class RunOptions:
             raise UsageError(
                 f"--keep-headers keeps Ethernet headers, and --link {self.link} has none; use --link ethernet"
             )
+        if self.direction not in DIRECTIONS:
+            raise UsageError(f"unknown direction {self.direction!r}; choose from {', '.join(DIRECTIONS)}")
+        if not 0 < self.snaplen <= SNAPLEN:
+            raise UsageError(f"a snapshot length of {self.snaplen} bytes cannot be; say 1 to {SNAPLEN}")
         if self.ring_size_mib is not None and self.ring_size_mib > LARGEST_RING_MIB:
             raise UsageError(
                 f"a ring of {self.ring_size_mib} MiB is too large; the most is {LARGEST_RING_MIB}"

@@ -12,6 +12,7 @@ from capfix.kernel.links import Link
 from capfix.wire.ethernet import format_mac
 from capfix.wire.numbers import HARDWARE_TYPE_NAMES
 from capfix.wire.pcapng import (
+    SNAPLEN,
     InterfaceDescription,
     encode_interface_description,
     encode_section_header,
@@ -21,11 +22,19 @@ from capfix.wire.pcapng import (
 class Section:
     """Gives out interface ids in the order in which interface blocks are written."""
 
-    def __init__(self, link_type: int, fakes: str = "") -> None:
-        """`fakes` says which addresses of this link type's headers are made up; "" where none are."""
+    def __init__(
+        self,
+        link_type: int,
+        remarks: Iterable[str] = (),
+        snaplen: int = SNAPLEN,
+        filter: str | None = None,
+    ) -> None:
+        """`remarks` say in each interface's description what capfix made up; `filter` is the expression, if any."""
         self.interface_count = 0
         self._link_type = link_type
-        self._fakes = fakes
+        self._remarks = tuple(remarks)
+        self._snaplen = snaplen
+        self._filter = filter
         system = os.uname()
         self._os = f"{system.sysname} {system.release}"
         self._hardware = system.machine
@@ -40,29 +49,27 @@ class Section:
         if link.kind:
             facts.append(f"kind {link.kind}")
         facts.append(f"hardware type {_hardware_type(link.hardware_type)}")
-        if self._fakes:
-            facts.append(self._fakes)
-        return self._add(
-            InterfaceDescription(
-                name=link.name,
-                link_type=self._link_type,
-                description=", ".join(facts),
-                mac=link.mac,
-                speed=link.speed,
-                os=self._os,
-            )
-        )
+        return self._add(link.name, ", ".join((*facts, *self._remarks)), link.mac, link.speed)
 
     def pseudo_interface(self, name: str, description: str) -> tuple[int, bytes]:
         """Return the id and the block of something that is no device."""
-        return self._add(
-            InterfaceDescription(name=name, link_type=self._link_type, description=description, os=self._os)
-        )
+        return self._add(name, description, None, None)
 
-    def _add(self, description: InterfaceDescription) -> tuple[int, bytes]:
+    def _add(self, name: str, description: str, mac: bytes | None, speed: int | None) -> tuple[int, bytes]:
         interface_id = self.interface_count
         self.interface_count += 1
-        return interface_id, encode_interface_description(description)
+        return interface_id, encode_interface_description(
+            InterfaceDescription(
+                name=name,
+                link_type=self._link_type,
+                description=description,
+                mac=mac,
+                speed=speed,
+                filter=self._filter,
+                os=self._os,
+                snaplen=self._snaplen,
+            )
+        )
 
 
 def describe_fakes(fakes: Iterable[tuple[str, bytes]]) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from capfix.errors import CaptureError
-from capfix.framing import Framer
 from capfix.kernel.links import Link, interface_drops, read_link
 from capfix.kernel.packet_socket import ANY, PacketRing
 from capfix.session.options import ANY_NAME
@@ -25,11 +24,11 @@ class _Seen:
 class PacketSource:
     """Packets of one interface, or of all, from a ring."""
 
-    def __init__(self, name: str, ifindex: int, ring: PacketRing, framer: Framer) -> None:
+    def __init__(self, name: str, ifindex: int, ring: PacketRing, transcoder: Transcoder) -> None:
         self.name = name
         self.ifindex = ifindex
         self.ring = ring
-        self.transcoder = Transcoder(framer)
+        self.transcoder = transcoder
         self.is_converting = False  # a ring block is begun and not finished
         self._seen: dict[int, _Seen] = {}
         self._received_before = 0

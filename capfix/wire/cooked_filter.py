@@ -24,12 +24,7 @@ from typing import Final
 from capfix.errors import UsageError
 from capfix.wire import bpf, bpf_compose
 from capfix.wire.bpf import Instruction, Program, jump, statement
-from capfix.wire.numbers import (
-    ARPHRD_LOOPBACK,
-    ETH_P_8021AD,
-    ETH_P_8021Q,
-    PACKET_OUTGOING,
-)
+from capfix.wire.numbers import ETH_P_8021AD, ETH_P_8021Q, PACKET_OUTGOING
 
 ETHERNET_HEADER_SIZE: Final = 14
 _ETHERTYPE_OFFSET: Final = 12
@@ -139,15 +134,7 @@ def by_tag(stripped: Program, in_frame: Program) -> Program:
 
 OUTBOUND: Final = bpf_compose.equals(bpf.SKF_AD_PKTTYPE, PACKET_OUTGOING)
 INBOUND: Final = bpf_compose.negated(OUTBOUND)
-NOT_LOOPBACK: Final = bpf_compose.negated(bpf_compose.equals(bpf.SKF_AD_HATYPE, ARPHRD_LOOPBACK))
-
-# lo shows each packet twice, going out and coming in: the copy coming in is the one kept, unless only those
-# going out are asked for
-DIRECTIONS: Final = {
-    "in": INBOUND,
-    "out": OUTBOUND,
-    "inout": bpf_compose.either(INBOUND, NOT_LOOPBACK),
-}
+DIRECTIONS: Final = {"in": INBOUND, "out": OUTBOUND}
 
 
 def interface_test(ifindexes: Collection[int]) -> Program:
