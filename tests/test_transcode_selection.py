@@ -120,7 +120,7 @@ def test_completes_checksums_where_asked(road, link_type, header_size, tags):
     """The checksum is right in the file, behind tags too, and no longer said to be missing."""
     unfinished, whole = unfinished_tcp()
     vlan = (64, 0x88A8) if tags else None
-    packet = RingPacket(tags + unfinished, vlan=vlan, packet_type=OUTGOING, status=TP_STATUS_CSUMNOTREADY)
+    packet = RingPacket(tags + unfinished, vlan=vlan, status=TP_STATUS_CSUMNOTREADY)
     (done,) = convert(road, [packet], link_type, fix_checksums=True)
     assert packet_data(done)[-45:] == whole
     assert not flags(done) & CHECKSUM_NOT_READY

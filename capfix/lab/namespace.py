@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ CLONE_NEWNET = 0x40000000
 
 _CAP_SYS_ADMIN_BIT = 21  # linux/capability.h
 _NUD_PERMANENT = 0x80  # linux/neighbour.h: never asked for, never forgotten
+_OPERATIONAL_S = 2
 _ADDR_GEN_MODE_NONE = "1"  # linux/if_link.h, IN6_ADDR_GEN_MODE_NONE
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -175,6 +177,16 @@ class NetworkNamespace:
         self.netlink(lambda ipr: ipr.link("add", ifname=name, kind="veth", peer=peer, **settings))
         self.set_up(name)
         (peer_namespace or self).set_up(peer_name)
+        self._wait_until_operational(name)
+        (peer_namespace or self)._wait_until_operational(peer_name)
+
+    def _wait_until_operational(self, name: str) -> None:
+        """Wait for the kernel's link watch, up to two seconds: until then an interface may drop what it should send."""
+        index = self.index(name)
+        deadline = time.monotonic() + _OPERATIONAL_S
+        while time.monotonic() < deadline:
+            if self.netlink(lambda ipr: ipr.get_links(index)[0].get("operstate")) == "UP":
+                return
 
 
 def can_make_namespaces() -> bool:
