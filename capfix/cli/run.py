@@ -76,6 +76,16 @@ def add_parser(subparsers: Any) -> None:
         help="size of the kernel's ring, all interfaces together; default: by free memory, at most 64",
     )
     _add_selection(parser)
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait for an interface that is not there, now and whenever it goes; without it that ends the capture",
+    )
+    parser.add_argument(
+        "--user",
+        metavar="NAME",
+        help="the user to go on as once the sockets are open; default under sudo: who called it",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line while capturing")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
     parser.set_defaults(run=_run)
@@ -151,6 +161,8 @@ def _run(arguments: argparse.Namespace) -> int:
         snaplen=arguments.snaplen,
         promiscuous=not arguments.no_promiscuous,
         fix_checksums=arguments.fix_checksums,
+        wait=arguments.wait,
+        user=arguments.user,
         quiet=arguments.quiet,
         verbose=arguments.verbose,
     )

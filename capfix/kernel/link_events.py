@@ -33,7 +33,7 @@ class LinkEvents:
     Use it so, within a running loop:
 
         async with LinkEvents() as events:
-            async for link in events:
+            async for links in events:
                 ...
     """
 
@@ -50,17 +50,16 @@ class LinkEvents:
     async def __aexit__(self, *_: object) -> None:
         self._unsubscribe()
 
-    async def __aiter__(self) -> AsyncIterator[LinkEvent]:
-        """Yield links without end.
+    async def __aiter__(self) -> AsyncIterator[list[LinkEvent]]:
+        """Yield links without end, some at a time: first all that are there.
 
         Raises:
             CaptureError: the kernel refuses netlink altogether.
         """
         while True:
-            for link in await self._difference():
-                yield link
+            yield await self._difference()
             async for link in self._until_overflow():
-                yield link
+                yield [link]
             self.overflows += 1
             _log.info("link events were lost; reading the list of links again")
             self._unsubscribe()
@@ -111,6 +110,11 @@ class LinkEvents:
     def _unsubscribe(self) -> None:
         self._monitor.close()
         self._monitor = None
+
+
+def load() -> None:
+    """Import now what is otherwise imported when somebody listens: later it might not be readable any more."""
+    import pyroute2.netlink.exceptions  # noqa: F401
 
 
 async def _dump() -> list[LinkEvent]:

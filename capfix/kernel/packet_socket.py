@@ -7,6 +7,7 @@ are taken.
 Source: packet(7); linux/if_packet.h; the kernel's Documentation/networking/packet_mmap.rst.
 """
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -27,6 +28,7 @@ PACKET_STATISTICS: Final = 6
 PACKET_VERSION: Final = 10
 TPACKET_V3: Final = 2
 PACKET_MR_PROMISC: Final = 1
+SO_DETACH_FILTER: Final = 27
 
 RING_BLOCK_SIZE: Final = 1 << 20  # keeps a 64 KiB packet whole: one that fills a block is cut without a word
 SMALLEST_RING_BLOCK_SIZE: Final = 1 << 17  # from here on every packet stays whole
@@ -59,6 +61,7 @@ class PacketRing:
         self._next = 0
         self._drops_before = [0] * self.block_count
         self._unplaced_drops = 0
+        self._filter: Program | None = None
         try:
             kind = socket.SOCK_RAW if with_headers else socket.SOCK_DGRAM
             self.socket = socket.socket(socket.AF_PACKET, kind, 0)
@@ -103,6 +106,7 @@ class PacketRing:
             CaptureError: the kernel refuses the program.
         """
         attach(self.socket, program)
+        self._filter = program
 
     def be_promiscuous(self, ifindex: int) -> None:
         """Have the interface take in frames for others too, until the socket is closed.
@@ -173,6 +177,14 @@ class PacketRing:
     def reject_all(self) -> None:
         """Let no further packet in. What is in a ring block already comes out within one retire time."""
         attach(self.socket, REFUSE_ALL)
+
+    def accept_all(self) -> None:
+        """Let packets in again after `reject_all`: those that the attached filter accepts, or all."""
+        if self._filter is not None:
+            attach(self.socket, self._filter)
+            return
+        with contextlib.suppress(FileNotFoundError):  # there was none
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
     def close(self) -> None:
         """Unmap the ring and close the socket. No ring block may be in use any more."""

@@ -130,12 +130,12 @@ def sudo_identity(environment: Mapping[str, str] = os.environ) -> Identity | Non
         return Identity(uid, int(uid), int(gid), (int(gid),))
 
 
-def plan(user: str | None, directories: Sequence[Path], environment: Mapping[str, str] = os.environ) -> Plan:
-    """Return what to keep for a capture that makes files in `directories`.
+def plan(user: str | None, places: Sequence[Path], environment: Mapping[str, str] = os.environ) -> Plan:
+    """Return what to keep for a capture that writes `places`: directories to make files in, and files.
 
-    The user wanted is `user`, else who called sudo. The change is made where every directory stays writable by it.
-    Otherwise the user stays, without capabilities; only root that is no owner of a directory, and could not write
-    there by permission, keeps CAP_DAC_OVERRIDE, as files yet to be made need it.
+    The user wanted is `user`, else who called sudo. The change is made where every place stays writable by it.
+    Otherwise the user stays, without capabilities; only root that could write in a place by no permission keeps
+    CAP_DAC_OVERRIDE, as files yet to be made need it.
 
     Raises:
         UsageError: there is no such user, or nobody but root may change to it.
@@ -147,23 +147,24 @@ def plan(user: str | None, directories: Sequence[Path], environment: Mapping[str
         wanted = None
     remark = ""
     if wanted is not None:
-        barred = [directory for directory in directories if not can_write(directory, wanted)]
+        barred = [place for place in places if not can_write(place, wanted)]
         if not barred:
             return Plan(wanted, frozenset(), "")
-        remark = f"not changing to the user {wanted.name}, who cannot write in {barred[0]}"
-    sufficient = all(can_write(directory, None) for directory in directories)
+        remark = f"not changing to the user {wanted.name}, who cannot write {barred[0]}"
+    sufficient = all(can_write(place, None) for place in places)
     return Plan(None, frozenset() if sufficient else frozenset({CAP_DAC_OVERRIDE}), remark)
 
 
-def can_write(directory: Path, identity: Identity | None) -> bool:
-    """Return whether `identity` without any capability could make files in `directory`, the way to it included.
+def can_write(place: Path, identity: Identity | None) -> bool:
+    """Return whether `identity` without any capability could write the file `place`, or in the directory `place`.
 
     None stands for the user that the process already is. The kernel is asked in that user's place, so that access
     lists, read-only mounts and network file systems count; the process is as before afterwards. Must be called while
     no other thread runs, as the effective user changes for all of them.
     """
+    mode = os.W_OK | os.X_OK if place.is_dir() else os.W_OK
     with _acting_as(identity):
-        return os.access(directory, os.W_OK | os.X_OK, effective_ids=True)
+        return os.access(place, mode, effective_ids=True)
 
 
 @contextmanager

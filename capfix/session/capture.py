@@ -6,9 +6,11 @@ import signal
 import time
 from typing import Final
 
-from capfix.errors import ReaderGoneError
+from capfix.attachment import LinkEvent
+from capfix.errors import CapfixError, CaptureError, ReaderGoneError
 from capfix.kernel.links import read_link
 from capfix.kernel.packet_socket import ANY
+from capfix.session.notify import ServiceManager
 from capfix.session.options import RunOptions
 from capfix.session.report import Counts, Report
 from capfix.session.section import Section
@@ -23,6 +25,7 @@ from capfix.transcode import NO_LIMIT, Stop
 STATISTICS_INTERVAL_S: Final = 60.0
 FLUSH_INTERVAL_S: Final = 0.5  # a packet is in the file within a second: retire time, this, and the write
 LIVE_INTERVAL_S: Final = 1.0
+SERVICE_STATUS_INTERVAL_S: Final = 5.0
 BLOCKS_AT_ONCE: Final = 32  # ring blocks converted before the loop looks at signals and timers again
 STALLED_READER_S: Final = 1.0  # how long a pipe's reader is waited for once somebody wants us to end
 GONE_INTERVAL_S: Final = 1.0  # how often an interface that is down is looked for
@@ -39,6 +42,7 @@ class Capture:
         target: FileTarget | PipeTarget,
         section: Section,
         report: Report,
+        service: ServiceManager,
         retire_timeout_ms: int,
         streaming: bool,
     ) -> None:
@@ -46,6 +50,7 @@ class Capture:
         self._sources = sources
         self._section = section
         self._report = report
+        self._service = service
         self._retire_timeout_ms = retire_timeout_ms
         self._streaming = streaming
         self._target = target
@@ -59,6 +64,8 @@ class Capture:
         self._is_abandoned = False
         self._reader_watch: ReaderWatch | None = None
         self._reader_is_gone = False
+        self._failure: BaseException | None = None
+        self._following: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
         self._finished = asyncio.Event()
         self._writer = Writer(target, self._wake_from_writer)
@@ -80,20 +87,29 @@ class Capture:
             self._append(source.begin_section(self._section, now_ns))
         if self._streaming:
             self._writer.submit()
+        self._loop.add_signal_handler(signal.SIGUSR1, self._tell_counts)
         if isinstance(self._target, PipeTarget):
             self._watch_reader(self._target.fd)
         for source in self._sources:
-            source.ring.bind(source.ifindex)
-            self._look_for_error(source)
+            if source.ifindex is not None:
+                source.ring.bind(source.ifindex)
+                self._look_for_error(source)
         self._listen()
-        names = ", ".join(source.name for source in self._sources)
-        self._report.say(f"capturing on {names} to {self._output_name}")
+        self._report.say(f"{self._doing()} to {self._output_name}")
+        followed = [source for source in self._sources if self._options.wait and source.ifindex != ANY]
+        if followed:
+            self._follow(followed)
+        else:
+            self._ready()
         if self._options.duration is not None:
             self._loop.call_later(self._options.duration, self._stop)
         self._loop.call_later(STATISTICS_INTERVAL_S, self._write_statistics_again)
         if self._report.is_live:
             self._loop.call_later(LIVE_INTERVAL_S, self._renew_live_line)
         await self._finished.wait()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
 
     # The packets
 
@@ -144,7 +160,11 @@ class Capture:
                 return False
             buffer.append(self._owed)
             self._owed = b""
-            buffer.used = transcoder.convert(block, buffer.view, buffer.used, self._packets_left())
+            written = transcoder.written
+            limit = self._packets_left()
+            buffer.used = transcoder.convert(block, buffer.view, buffer.used, limit, source.options)
+            if transcoder.written > written:
+                source.options = b""
             match transcoder.stopped_for:
                 case Stop.DONE:
                     source.is_converting = False
@@ -200,21 +220,73 @@ class Capture:
 
     # What else happens
 
+    def _follow(self, sources: list[PacketSource]) -> None:
+        """Begin to attach and detach sources as their interfaces come and go."""
+        from capfix.session.following import Follower
+
+        follower = Follower(sources, self._attach, self._detach, self._renew, self._ready)
+        self._following = self._loop.create_task(follower.run())
+        self._following.add_done_callback(self._on_following_ended)
+
+    def _on_following_ended(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if not isinstance(error, CapfixError):
+            self._failure = error
+        self._report.say(f"interfaces can no longer be followed: {error}")
+        self._status = 1
+        self._stop()
+
+    def _attach(self, source: PacketSource, event: LinkEvent) -> None:
+        if self._is_stopping:
+            return
+        try:
+            source.attach(read_link(event.ifindex), time.time_ns())
+        except CaptureError:
+            return  # it is gone already, of which the next event tells
+        self._report.say(f"{source.name} is there, as ifindex {event.ifindex}")
+        self._look_for_error(source)
+
+    def _renew(self, source: PacketSource) -> None:
+        assert source.ifindex is not None
+        with contextlib.suppress(CaptureError):  # gone by now
+            source.renew(read_link(source.ifindex))
+
+    def _detach(self, source: PacketSource, event: LinkEvent) -> None:
+        if self._is_stopping:
+            return
+        source.detach(time.time_ns())
+        self._report.say(f"{source.name} has gone; waiting for it")
+        # Once the ring block that holds its last packets has retired and was converted
+        self._loop.call_later(self._retiring_s(), self._close_statistics, source)
+
+    def _close_statistics(self, source: PacketSource) -> None:
+        """Write what is known of an interface that has gone."""
+        if not self._is_ended and self._append(source.statistics_of_the_left(time.time_ns())):
+            self._flush_later()
+
     def _look_for_error(self, source: PacketSource) -> None:
         """Find out whether the source's interface went down, or away; an error not asked for would wake us forever."""
         if source.ring.take_error() and self._is_there(source):
-            self._report.say(f"{source.name} is down; waiting for packets")
-            self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
+            if self._options.wait:  # link events tell the rest
+                self._report.detail(f"{source.name} is down; waiting for packets")
+            else:
+                self._report.say(f"{source.name} is down; waiting for packets")
+                self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
 
     def _look_while_down(self, source: PacketSource) -> None:
         """Look now and then: the kernel does not say when an interface goes that was down before."""
+        assert source.ifindex is not None
         if self._is_there(source) and not read_link(source.ifindex).is_up:
             self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
 
     def _is_there(self, source: PacketSource) -> bool:
-        """Return whether the source's interface exists; if not, the capture ends in trouble."""
+        """Return whether the source's interface exists; if not, the capture ends in trouble, unless it waits."""
         if source.ifindex == ANY or source.ring.is_bound():
             return True
+        if self._options.wait:
+            return False
         self._report.say(f"{source.name} has gone")
         self._status = 1
         self._stop()
@@ -265,8 +337,7 @@ class Capture:
         return b"".join(source.statistics(now_ns) for source in self._sources)
 
     def _renew_live_line(self) -> None:
-        for source in self._sources:
-            source.ring.refresh_statistics()
+        self._refresh_counts()
         self._report.live(self._counts())
         self._loop.call_later(LIVE_INTERVAL_S, self._renew_live_line)
 
@@ -285,6 +356,41 @@ class Capture:
             headers_missing=framer.headers_missing,
             headers_stale=framer.headers_stale,
         )
+
+    def _tell_counts(self) -> None:
+        """Log the counts up to now."""
+        self._refresh_counts()
+        self._report.say(self._report.status(self._doing(), self._counts()))
+
+    def _refresh_counts(self) -> None:
+        for source in self._sources:
+            source.ring.refresh_statistics()
+
+    # The service manager
+
+    def _doing(self) -> str:
+        """Return what is done, in words."""
+        there = [source.name for source in self._sources if source.ifindex is not None]
+        absent = [source.name for source in self._sources if source.ifindex is None]
+        doing = [f"capturing on {', '.join(there)}"] * bool(there) + [
+            f"waiting for {', '.join(absent)}"
+        ] * bool(absent)
+        return ", ".join(doing)
+
+    def _ready(self) -> None:
+        """Packets can arrive, or it is certain that the interface's coming will be told."""
+        self._service.ready(self._doing())
+        if self._service.is_there:
+            self._report_to_service()
+
+    def _report_to_service(self) -> None:
+        """Tell the service manager that this loop runs, and how the capture stands."""
+        self._service.alive()
+        self._refresh_counts()
+        self._service.status(self._report.status(self._doing(), self._counts()))
+        watched_s = self._service.watchdog_interval_s
+        interval_s = min(SERVICE_STATUS_INTERVAL_S, watched_s / 3 if watched_s else SERVICE_STATUS_INTERVAL_S)
+        self._loop.call_later(interval_s, self._report_to_service)
 
     # The end
 
@@ -305,10 +411,14 @@ class Capture:
         if self._is_stopping:
             return
         self._is_stopping = True
+        self._service.stopping()
         for source in self._sources:
             source.ring.reject_all()
-        # A ring block that began to fill retires at the second run of its timer at the latest
-        self._loop.call_later(2 * self._retire_timeout_ms / 1000 + 0.01, self._drain)
+        self._loop.call_later(self._retiring_s(), self._drain)
+
+    def _retiring_s(self) -> float:
+        """Return after how many seconds a ring block that began to fill has retired: two runs of its timer."""
+        return 2 * self._retire_timeout_ms / 1000 + 0.01
 
     def _drain(self) -> None:
         """Convert what is left in the rings, as the writer makes room, then end."""
@@ -352,4 +462,6 @@ class Capture:
             self._report.say(str(error))
             self._status = error.exit_status
         self._report.summary(self._counts(), self._output_name, self._options.link)
+        if self._failure is not None:
+            raise self._failure
         return self._status

@@ -25,6 +25,11 @@ class ServiceManager:
             self._socket.setblocking(False)
         self.watchdog_interval_s = _watchdog_interval(environment, os.getpid())
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody listens."""
+        return self._socket is not None
+
     def ready(self, status: str) -> None:
         """Say that the service does its work from here on, and how it stands."""
         self._send(f"READY=1\nSTATUS={status}")

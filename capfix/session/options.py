@@ -36,6 +36,8 @@ class RunOptions:
     snaplen: int = SNAPLEN
     promiscuous: bool = True
     fix_checksums: bool = False
+    wait: bool = False
+    user: str | None = None
     quiet: bool = False
     verbose: bool = False
 

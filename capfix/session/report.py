@@ -43,16 +43,25 @@ class Report:
             self.say(message)
 
     def live(self, counts: Counts) -> None:
-        """Renew the live line: rate since the last time, packets, drops."""
-        then, captured = self._last
-        now = time.monotonic()
-        rate = (counts.captured - captured) / max(now - then, 1e-9)
-        self._last = (now, counts.captured)
-        line = f"{rate:,.0f} packets/s, {counts.captured:,} packets, {counts.kernel_dropped:,} dropped"
+        """Renew the live line."""
+        line = self._standing(counts)
         width = os.get_terminal_size(self._stream.fileno()).columns
         self._clear()
         print(line[: max(width - 1, 0)], end="", file=self._stream, flush=True)
         self._has_line = True
+
+    def status(self, doing: str, counts: Counts) -> str:
+        """Return how the capture stands, in one line that begins with what is `doing`."""
+        lost = f", {counts.output_lost:,} lost to the output" if counts.output_lost else ""
+        return f"{doing}: {self._standing(counts)}{lost}"
+
+    def _standing(self, counts: Counts) -> str:
+        """Return the rate since the last time, packets and drops."""
+        then, captured = self._last
+        now = time.monotonic()
+        rate = (counts.captured - captured) / max(now - then, 1e-9)
+        self._last = (now, counts.captured)
+        return f"{rate:,.0f} packets/s, {counts.captured:,} packets, {counts.kernel_dropped:,} dropped"
 
     def summary(self, counts: Counts, output: str, link: str) -> None:
         """Tell the counts at the end, and whatever did not go as a reader might think."""

@@ -1,6 +1,8 @@
 """A packet socket as a source of the capture: its ring, its transcoder, and the interfaces it has shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
 
 from capfix.errors import CaptureError
 from capfix.kernel.links import Link, interface_drops, read_link
@@ -8,29 +10,56 @@ from capfix.kernel.packet_socket import ANY, PacketRing
 from capfix.session.options import ANY_NAME
 from capfix.session.section import Section
 from capfix.transcode import Transcoder
-from capfix.wire.pcapng import InterfaceStatistics, encode_interface_statistics
+from capfix.wire.numbers import ARPHRD_ETHER
+from capfix.wire.pcapng import InterfaceStatistics, encode_comment, encode_interface_statistics
 from capfix.wire.tpacket import decode_ring_block
 
+REMEMBERED_LINKS: Final = 16  # of those attached to in turn, as their packets may still be in the ring
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """An interface of the section: `link` is None for the pseudo-interface."""
+
+@dataclass(slots=True)
+class _Shown:
+    """An interface block of the section: `link` is None for one that is no device.
+
+    `received` and `dropped` are what the socket counted while this was its interface, None if it never was.
+    """
 
     interface_id: int
     link: Link | None
     dropped_by_device: int | None  # when the section began
+    ifindexes: list[int] = field(default_factory=list)
+    received: int | None = None
+    dropped: int | None = None
 
 
 class PacketSource:
-    """Packets of one interface, or of all, from a ring."""
+    """Packets of one interface, or of all, from a ring.
 
-    def __init__(self, name: str, ifindex: int, ring: PacketRing, transcoder: Transcoder) -> None:
+    The interface of that name may go and another come in its place: `ifindex` is None meanwhile. Its packets are the
+    same interface block's if name, address and hardware type are the same.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ifindex: int | None,
+        ring: PacketRing,
+        transcoder: Transcoder,
+        promiscuous: bool = False,
+    ) -> None:
         self.name = name
         self.ifindex = ifindex
         self.ring = ring
         self.transcoder = transcoder
+        self._promiscuous = promiscuous
         self.is_converting = False  # a ring block is begun and not finished
-        self._seen: dict[int, _Seen] = {}
+        self.options = b""  # encoded options for the next packet written
+        self._shown: list[_Shown] = []
+        self._counting: _Shown | None = None  # whose packets the socket counts
+        self._left: _Shown | None = None  # the one detached from last
+        self._links: dict[int, Link] = {}
+        self._gone_since_ns: int | None = None
+        self._notes: dict[int, str] = {}  # by ifindex: what to tell on its first packet
         self._received_before = 0
         self._dropped_before = 0
         self._started_ns = 0
@@ -40,59 +69,161 @@ class PacketSource:
         block = self.ring.ready()
         return None if block is None else decode_ring_block(block).first_timestamp_ns
 
+    # The interface
+
+    def attach(self, link: Link, now_ns: int) -> None:
+        """Take packets from `link` from now on. Its interface block is due with the first of them.
+
+        Raises:
+            CaptureError: it is gone already.
+        """
+        self._settle()
+        self.ring.accept_all()
+        if self._promiscuous and link.hardware_type == ARPHRD_ETHER:
+            self.ring.be_promiscuous(link.ifindex)
+        self.ring.bind(link.ifindex)
+        self._counting = None
+        self.ifindex = link.ifindex
+        self._links[link.ifindex] = link
+        if len(self._links) > REMEMBERED_LINKS:
+            del self._links[next(iter(self._links))]
+        if self._gone_since_ns is not None:
+            gone, back = _time(self._gone_since_ns), _time(now_ns)
+            self._notes = {
+                link.ifindex: f"{self.name} was gone from {gone} to {back}; now it is ifindex {link.ifindex}"
+            }
+
+    def renew(self, link: Link) -> None:
+        """Note what the attached interface is now: its address may have been set after it was made."""
+        self._links[link.ifindex] = link
+        for shown in self._shown:
+            if link.ifindex in shown.ifindexes:
+                self.transcoder.add_interface(link.ifindex, shown.interface_id, link.mac)
+
+    def detach(self, now_ns: int) -> None:
+        """Take no more packets: the interface has gone, or is no longer called so."""
+        self.ring.reject_all()
+        self._left = self._counting
+        self.ifindex = None
+        self._gone_since_ns = now_ns
+
+    # The section
+
     def begin_section(self, section: Section, now_ns: int) -> bytes:
         """Return the interface block that this source has from the section's beginning."""
-        self._seen.clear()
+        self._shown.clear()
         self.transcoder.forget_interfaces()
+        self._counting = None
         self.ring.refresh_statistics()
         self._received_before = self.ring.received
         self._dropped_before = self.ring.dropped
         self._started_ns = now_ns
         if self.ifindex == ANY:
-            interface_id, block = section.pseudo_interface(
-                ANY_NAME, "all interfaces: counts of the socket, and packets whose interface is gone"
+            return self._show_pseudo_interface(
+                section, ANY_NAME, "all interfaces: counts of the socket, and packets whose interface is gone"
             )
-            self._seen[ANY] = _Seen(interface_id, None, None)
-            return block
+        if self.ifindex is None:
+            return self._show_pseudo_interface(section, self.name, "not present yet")
         return self.announce(section, self.ifindex)
+
+    def _show_pseudo_interface(self, section: Section, name: str, description: str) -> bytes:
+        interface_id, block = section.pseudo_interface(name, description)
+        self._counting = _Shown(interface_id, None, None, received=0, dropped=0)
+        self._shown.append(self._counting)
+        return block
 
     def announce(self, section: Section, ifindex: int) -> bytes:
         """Return the interface block that is due before the first packet of `ifindex`, if one is."""
+        link = self._link(ifindex)
+        if link is None:
+            self.transcoder.add_interface(ifindex, self._shown[0].interface_id, None)
+            return b""
+        shown = next((shown for shown in self._shown if shown.link and _same_device(shown.link, link)), None)
+        block = b""
+        if shown is None:
+            interface_id, block = section.interface(link)
+            shown = _Shown(interface_id, link, interface_drops(link))
+            self._shown.append(shown)
+        elif self.ifindex == ANY:
+            self._notes[ifindex] = f"{link.name} was made anew; now it is ifindex {ifindex}"
+        shown.link = link
+        shown.ifindexes.append(ifindex)
+        self.transcoder.add_interface(ifindex, shown.interface_id, link.mac)
+        if ifindex == self.ifindex:
+            self._counting = shown
+            shown.received, shown.dropped = shown.received or 0, shown.dropped or 0
+        note = self._notes.pop(ifindex, None)
+        if note is not None:
+            self.options = encode_comment(note)
+        return block
+
+    def _link(self, ifindex: int) -> Link | None:
+        """Return what is known of an interface: as it is now, for its address may be younger than itself, or was."""
         try:
             link = read_link(ifindex)
         except CaptureError:
-            if ANY not in self._seen:
-                raise
-            self.transcoder.add_interface(ifindex, self._seen[ANY].interface_id, None)
-            return b""
-        interface_id, block = section.interface(link)
-        self._seen[ifindex] = _Seen(interface_id, link, interface_drops(link))
-        self.transcoder.add_interface(ifindex, interface_id, link.mac)
-        return block
+            link = None
+        if self.ifindex == ANY:
+            return link
+        return link if link is not None and link.name == self.name else self._links.get(ifindex, link)
+
+    def _settle(self) -> None:
+        """Credit what the socket counted since the last time to the interface it counted for.
+
+        Between attaching to an interface and its first packet that is nobody: it is credited then.
+        """
+        self.ring.refresh_statistics()
+        if self._counting is None:
+            return
+        assert self._counting.received is not None
+        assert self._counting.dropped is not None
+        self._counting.received += self.ring.received - self._received_before
+        self._counting.dropped += self.ring.dropped - self._dropped_before
+        self._received_before, self._dropped_before = self.ring.received, self.ring.dropped
+
+    def statistics_of_the_left(self, now_ns: int) -> bytes:
+        """Return the statistics block of the interface last detached from, if it has packets in this section."""
+        self._settle()
+        return (
+            encode_interface_statistics(self._statistics_of(self._left, now_ns))
+            if self._left in self._shown
+            else b""
+        )
 
     def statistics(self, now_ns: int) -> bytes:
         """Return the statistics blocks of this source's interfaces, with totals since the section began.
 
         On `any` the socket counts for all interfaces together; that stands with the pseudo-interface.
         """
-        self.ring.refresh_statistics()
+        self._settle()
         return b"".join(
-            encode_interface_statistics(self._statistics_of(ifindex, seen, now_ns))
-            for ifindex, seen in self._seen.items()
+            encode_interface_statistics(self._statistics_of(shown, now_ns)) for shown in self._shown
         )
 
-    def _statistics_of(self, ifindex: int, seen: _Seen, now_ns: int) -> InterfaceStatistics:
-        counts_socket = ifindex == self.ifindex
-        dropped_by_device = interface_drops(seen.link) if seen.link else None
+    def _statistics_of(self, shown: _Shown, now_ns: int) -> InterfaceStatistics:
+        dropped_by_device = interface_drops(shown.link) if shown.link else None
         if dropped_by_device is not None:
-            dropped_by_device -= seen.dropped_by_device or 0
+            dropped_by_device = max(dropped_by_device - (shown.dropped_by_device or 0), 0)
         return InterfaceStatistics(
-            interface_id=seen.interface_id,
+            interface_id=shown.interface_id,
             timestamp_ns=now_ns,
             start_ns=self._started_ns,
             end_ns=now_ns,
-            received=self.ring.received - self._received_before if counts_socket else None,
+            received=shown.received,
             interface_dropped=dropped_by_device,
-            kernel_dropped=self.ring.dropped - self._dropped_before if counts_socket else None,
-            delivered=self.transcoder.delivered(ifindex),
+            kernel_dropped=shown.dropped,
+            delivered=sum(self.transcoder.delivered(ifindex) for ifindex in shown.ifindexes),
         )
+
+
+def _same_device(one: Link, other: Link) -> bool:
+    return (one.name, one.mac, one.hardware_type) == (other.name, other.mac, other.hardware_type)
+
+
+def _time(time_ns: int) -> str:
+    """Return a time in words, UTC, to the millisecond."""
+    return (
+        datetime.fromtimestamp(time_ns / 1e9, UTC)
+        .isoformat(sep=" ", timespec="milliseconds")
+        .removesuffix("+00:00")
+    )

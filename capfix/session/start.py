@@ -1,21 +1,25 @@
 """From options to a running capture: what must be there is checked first, and nothing is made before that."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from capfix.errors import NoSuchInterfaceError
 from capfix.framing import LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
+from capfix.kernel import link_events, privileges
 from capfix.kernel.filters import Selection, selection_program
 from capfix.kernel.links import find_ifindex, read_link
 from capfix.kernel.packet_socket import ANY, PacketRing
 from capfix.session.capture import Capture
+from capfix.session.notify import ServiceManager
 from capfix.session.options import ANY_NAME, RunOptions
 from capfix.session.report import Report
 from capfix.session.section import Section, describe_fakes
 from capfix.session.source import PacketSource
-from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_output
+from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
 from capfix.transcode import COMPILED, Transcoder
-from capfix.wire.bpf import program_text
+from capfix.wire.bpf import Program, program_text
 from capfix.wire.numbers import ARPHRD_ETHER, LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
 
 # How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
@@ -35,20 +39,21 @@ def run_capture(options: RunOptions) -> int:
     """
     # Whoever reads stdout mostly writes to the same terminal, where a live line would be in the way
     report = Report(quiet=options.quiet or options.output == STDOUT_NAME, verbose=options.verbose)
+    service = ServiceManager()
     link_type = LINK_TYPES[options.link]
     program = selection_program(_selection(options), LINK_HEADER_SIZES[link_type])
     check_output(options.output)
-    ifindexes = [ANY if name == ANY_NAME else find_ifindex(name) for name in options.interfaces]
+    ifindexes = [_ifindex(name, options.wait) for name in options.interfaces]
     streaming = is_streaming(options.output)
     retire_timeout_ms = STREAMING_RETIRE_MS if streaming else FILE_RETIRE_MS
-    ring_size = options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()
     framer = Framer(link_type, options.local_mac, options.peer_mac, options.keep_headers)
     sources = [
         PacketSource(
             name,
             ifindex,
-            PacketRing(ring_size // len(ifindexes), retire_timeout_ms, options.keep_headers),
+            _open_ring(options, ifindex, retire_timeout_ms, program),
             Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
+            options.promiscuous,
         )
         for name, ifindex in zip(options.interfaces, ifindexes, strict=True)
     ]
@@ -57,15 +62,12 @@ def run_capture(options: RunOptions) -> int:
     if program is not None:
         report.detail(f"the filter in the kernel:\n{program_text(program)}")
     for source in sources:
-        ring = source.ring
         report.detail(
-            f"{source.name}: ring of {ring.block_count} blocks of {ring.block_size >> 10} KiB, "
+            f"{source.name}: ring of {source.ring.block_count} blocks of {source.ring.block_size >> 10} KiB, "
             f"retired after {retire_timeout_ms} ms"
         )
-        if program is not None:
-            ring.attach_filter(program)
-        if options.promiscuous and source.ifindex != ANY and _is_ethernet(source.ifindex):
-            ring.be_promiscuous(source.ifindex)
+    if not service.is_there or os.geteuid() == 0:  # else the unit states what is held, and holds to it
+        _give_up_privileges(options, report)
     target = open_output(options.output)
     section = Section(link_type, _remarks(options), options.snaplen, options.filter)
     capture = Capture(
@@ -74,10 +76,48 @@ def run_capture(options: RunOptions) -> int:
         target=target,
         section=section,
         report=report,
+        service=service,
         retire_timeout_ms=retire_timeout_ms,
         streaming=streaming,
     )
     return capture.run()
+
+
+def _ifindex(name: str, wait: bool) -> int | None:
+    """Return the index of the interface `name`; None where it is not there and is waited for."""
+    if name == ANY_NAME:
+        return ANY
+    try:
+        return find_ifindex(name)
+    except NoSuchInterfaceError:
+        if wait:
+            return None
+        raise
+
+
+def _open_ring(
+    options: RunOptions, ifindex: int | None, retire_timeout_ms: int, program: Program | None
+) -> PacketRing:
+    """Return a ring for one of the options' interfaces that takes nothing in yet, but is ready to."""
+    size = options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()
+    ring = PacketRing(size // len(options.interfaces), retire_timeout_ms, options.keep_headers)
+    if program is not None:
+        ring.attach_filter(program)
+    if options.promiscuous and ifindex and read_link(ifindex).hardware_type == ARPHRD_ETHER:
+        ring.be_promiscuous(ifindex)
+    return ring
+
+
+def _give_up_privileges(options: RunOptions, report: Report) -> None:
+    """Keep no more than reading the open sockets and writing the output take, whoever started us."""
+    plan = privileges.plan(options.user, places_to_write(options.output))
+    if plan.remark:
+        report.say(plan.remark)
+    if plan.identity is not None:
+        if options.wait:
+            link_events.load()  # the program's files need not be readable for the user
+        report.detail(f"going on as the user {plan.identity.name}")
+    privileges.drop(plan.keep, plan.identity)
 
 
 def default_ring_size() -> int:
@@ -93,10 +133,6 @@ def _selection(options: RunOptions) -> Selection:
     # Both directions are all that there is: the transcoder leaves out, and counts, the loopback interface's copies
     direction = None if options.direction == "inout" else options.direction
     return Selection(options.filter, options.mark, direction, options.snaplen)
-
-
-def _is_ethernet(ifindex: int) -> bool:
-    return read_link(ifindex).hardware_type == ARPHRD_ETHER
 
 
 def _remarks(options: RunOptions) -> Iterator[str]:

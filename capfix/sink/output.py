@@ -47,6 +47,16 @@ def check_output(output: str) -> None:
         raise SinkError(f"no permission to write {output}; choose another place")
 
 
+def places_to_write(output: str) -> list[Path]:
+    """Return what must be writable to write `output`: its directory and, where it is there already, itself."""
+    if output == STDOUT_NAME:
+        return []
+    path = Path(output)
+    if is_streaming(output):
+        return [path]
+    return [path.parent, path] if path.exists() else [path.parent]
+
+
 def open_output(output: str) -> FileTarget | PipeTarget:
     """Open `output` for writing; an existing file is replaced.
 

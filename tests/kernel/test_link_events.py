@@ -56,8 +56,8 @@ class Told:
         self._task = asyncio.create_task(self._collect(events))
 
     async def _collect(self, events):
-        async for link in events:
-            self.links.append(link)
+        async for links in events:
+            self.links.extend(links)
             self._more.set()
 
     async def until(self, condition):

@@ -155,7 +155,7 @@ def test_files_made_after_the_drop_work(outputs, directory, user, environment, o
     found = in_process(WRITE_A_FILE, outputs / directory, user, environment={**without_sudo, **environment})
     assert found[:2] == [owner, kept]
     assert found[2] == (
-        f"not changing to the user nobody, who cannot write in {outputs / directory}" if stays else ""
+        f"not changing to the user nobody, who cannot write {outputs / directory}" if stays else ""
     )
 
 
