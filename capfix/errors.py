@@ -2,6 +2,7 @@
 
     CapfixError
         UsageError              the command line or the configuration asks for something that cannot be
+            ContradictionError  options that cannot be together
         FormatError             the input is wrong: bytes that do not follow their format
             TruncatedError      the input ends before a structure does
         EncodeError             we were asked to write what the format cannot hold
@@ -26,6 +27,17 @@ class UsageError(CapfixError):
     """The request itself is wrong; nothing was tried."""
 
     exit_status = 2
+
+
+class ContradictionError(UsageError):
+    """Options that are sound one by one and cannot be together. `problems` are all of them, a sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "; and ".join(self.problems)
 
 
 class FormatError(CapfixError):

@@ -1,9 +1,11 @@
 """`capfix run`: the capture."""
 
 import argparse
+import functools
 from collections.abc import Callable
 from typing import Any
 
+from capfix.cli.layers import Layers
 from capfix.config import parse_count, parse_mark, parse_snaplen, parse_stop
 from capfix.errors import CapfixError, FormatError
 from capfix.session.options import DEFAULT_LINK, DIRECTIONS, RunOptions
@@ -88,7 +90,22 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line while capturing")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
-    parser.set_defaults(run=_run)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="read options from this TOML file, with the long names as keys; the command line goes before it",
+    )
+    parser.add_argument(
+        "--check-config", action="store_true", help="say whether the options are sound; capture nothing"
+    )
+    parser.add_argument(
+        "--instance",
+        metavar="NAME",
+        help="capture as the service's instance NAME does: with /etc/capfix/NAME.toml where that is there, "
+        "else on the interface NAME to /var/lib/capfix, within limits",
+    )
+    layers = Layers(parser)
+    parser.set_defaults(run=functools.partial(_run, layers))
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
@@ -144,8 +161,19 @@ def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parse_argument
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    options = RunOptions(
+def _run(layers: Layers, arguments: argparse.Namespace) -> int:
+    options = layers.resolve(arguments, _options)
+    path = layers.source(arguments)
+    if hasattr(arguments, "check_config"):
+        print(f"{path or 'the command line'} is sound")
+        return 0
+    from capfix.session.start import run_capture
+
+    return run_capture(options, None if path is None else lambda: layers.resolve(arguments, _options))
+
+
+def _options(arguments: argparse.Namespace) -> RunOptions:
+    return RunOptions(
         interfaces=tuple(dict.fromkeys(arguments.interface)),
         output=arguments.output,
         link=arguments.link,
@@ -166,6 +194,3 @@ def _run(arguments: argparse.Namespace) -> int:
         quiet=arguments.quiet,
         verbose=arguments.verbose,
     )
-    from capfix.session.start import run_capture
-
-    return run_capture(options)

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from capfix.attachment import LinkEvent
@@ -11,7 +13,7 @@ from capfix.errors import CapfixError, CaptureError, ReaderGoneError
 from capfix.kernel.links import read_link
 from capfix.kernel.packet_socket import ANY
 from capfix.session.notify import ServiceManager
-from capfix.session.options import RunOptions
+from capfix.session.options import CHANGEABLE, RunOptions, option_name
 from capfix.session.report import Counts, Report
 from capfix.session.section import Section
 from capfix.session.source import PacketSource
@@ -43,6 +45,7 @@ class Capture:
         section: Section,
         report: Report,
         service: ServiceManager,
+        reread: Callable[[], RunOptions] | None,
         retire_timeout_ms: int,
         streaming: bool,
     ) -> None:
@@ -51,6 +54,7 @@ class Capture:
         self._section = section
         self._report = report
         self._service = service
+        self._reread = reread
         self._retire_timeout_ms = retire_timeout_ms
         self._streaming = streaming
         self._target = target
@@ -79,8 +83,9 @@ class Capture:
         return self._tell_end()
 
     async def _capture(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._interrupt)
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         now_ns = time.time_ns()
         self._append(self._section.header())
         for source in self._sources:
@@ -356,6 +361,32 @@ class Capture:
             headers_missing=framer.headers_missing,
             headers_stale=framer.headers_stale,
         )
+
+    def _on_hangup(self) -> None:
+        """Read the configuration again, if there is one; otherwise end, as for other signals."""
+        if self._reread is None:
+            self._interrupt()
+            return
+        self._service.reloading()
+        try:
+            wanted = self._reread()
+        except CapfixError as exc:
+            self._report.say(f"the configuration stays as it was: {exc}")
+        else:
+            self._take_over(wanted)
+        self._service.ready(self._doing())
+
+    def _take_over(self, wanted: RunOptions) -> None:
+        """Make of changed options what can be made of them while running, and tell of the rest."""
+        differences = self._options.differences(wanted)
+        taken = differences & CHANGEABLE
+        self._options = replace(self._options, **{name: getattr(wanted, name) for name in taken})
+        self._report.is_verbose = self._options.verbose
+        names = ", ".join(sorted(map(option_name, taken))) or "nothing"
+        self._report.say(f"read the configuration again; changed: {names}")
+        if differences - taken:
+            names = ", ".join(sorted(map(option_name, differences - taken)))
+            self._report.say(f"cannot change while running: {names}; restart for that")
 
     def _tell_counts(self) -> None:
         """Log the counts up to now."""

@@ -1,9 +1,10 @@
 """What a capture is asked to do, in the units the capture works in."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Final
 
-from capfix.errors import UsageError
+from capfix.errors import ContradictionError
 from capfix.wire.numbers import LINK_TYPES
 from capfix.wire.pcapng import SNAPLEN
 
@@ -11,6 +12,12 @@ ANY_NAME: Final = "any"
 DEFAULT_LINK: Final = "sll"
 DIRECTIONS: Final = ("in", "out", "inout")
 LARGEST_RING_MIB: Final = 4095  # the ring's size in bytes is a 32-bit number
+
+#: The fields that a running capture can take over from a configuration file that has changed.
+CHANGEABLE: Final = frozenset({"count", "verbose"})
+
+#: What users call a field, where that is another word.
+_OPTION_NAMES: Final = {"interfaces": "interface", "duration": "stop", "ring_size_mib": "ring-size"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +52,34 @@ class RunOptions:
         """Check what no single option can know.
 
         Raises:
-            UsageError: the options contradict each other or ask for what cannot be.
+            ContradictionError: the options contradict each other or ask for what cannot be.
         """
+        problems = list(self._problems())
+        if problems:
+            raise ContradictionError(problems)
+
+    def _problems(self) -> Iterator[str]:
+        """Yield all that is wrong, in sentences that name the options."""
         if not self.interfaces:
-            raise UsageError("no interface to capture on; name one with -i, or `-i any` for all")
+            yield "no interface to capture on; name one with -i, or `-i any` for all"
         if ANY_NAME in self.interfaces and len(self.interfaces) > 1:
-            raise UsageError("`-i any` captures on every interface already; leave the other -i out")
+            yield "`-i any` captures on every interface already; leave the other -i out"
         if self.link not in LINK_TYPES:
-            raise UsageError(f"unknown link type {self.link!r}; choose from {', '.join(LINK_TYPES)}")
+            yield f"unknown link type {self.link!r}; choose from {', '.join(LINK_TYPES)}"
         if self.keep_headers and self.link != "ethernet":
-            raise UsageError(
-                f"--keep-headers keeps Ethernet headers, and --link {self.link} has none; use --link ethernet"
-            )
+            yield f"--keep-headers keeps Ethernet headers, and --link {self.link} has none; use --link ethernet"
         if self.direction not in DIRECTIONS:
-            raise UsageError(f"unknown direction {self.direction!r}; choose from {', '.join(DIRECTIONS)}")
+            yield f"unknown direction {self.direction!r}; choose from {', '.join(DIRECTIONS)}"
         if not 0 < self.snaplen <= SNAPLEN:
-            raise UsageError(f"a snapshot length of {self.snaplen} bytes cannot be; say 1 to {SNAPLEN}")
+            yield f"a snapshot length of {self.snaplen} bytes cannot be; say 1 to {SNAPLEN}"
         if self.ring_size_mib is not None and self.ring_size_mib > LARGEST_RING_MIB:
-            raise UsageError(
-                f"a ring of {self.ring_size_mib} MiB is too large; the most is {LARGEST_RING_MIB}"
-            )
+            yield f"--ring-size {self.ring_size_mib} MiB is too large; the most is {LARGEST_RING_MIB}"
+
+    def differences(self, other: "RunOptions") -> set[str]:
+        """Return the names of the fields in which `other` differs."""
+        return {each.name for each in fields(self) if getattr(self, each.name) != getattr(other, each.name)}
+
+
+def option_name(field_name: str) -> str:
+    """Return what the user calls a field of RunOptions."""
+    return _OPTION_NAMES.get(field_name, field_name.replace("_", "-"))

@@ -27,7 +27,7 @@ class Report:
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False, verbose: bool = False) -> None:
         self._stream = stream or sys.stderr
-        self._verbose = verbose
+        self.is_verbose = verbose
         self.is_live = not quiet and self._stream.isatty()
         self._has_line = False
         self._last = (time.monotonic(), 0)
@@ -39,7 +39,7 @@ class Report:
 
     def detail(self, message: str) -> None:
         """Tell what only -v asks for."""
-        if self._verbose:
+        if self.is_verbose:
             self.say(message)
 
     def live(self, counts: Counts) -> None:

@@ -1,7 +1,7 @@
 """From options to a running capture: what must be there is checked first, and nothing is made before that."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +31,10 @@ LARGEST_DEFAULT_RING: Final = 64 << 20
 SMALLEST_DEFAULT_RING: Final = 4 << 20
 
 
-def run_capture(options: RunOptions) -> int:
+def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = None) -> int:
     """Capture as `options` say until it ends, and return the exit status.
+
+    `reread` returns the options as they are in the configuration file by then, where there is one.
 
     Raises:
         CapfixError: it could not be started. No file was made then.
@@ -77,6 +79,7 @@ def run_capture(options: RunOptions) -> int:
         section=section,
         report=report,
         service=service,
+        reread=reread,
         retire_timeout_ms=retire_timeout_ms,
         streaming=streaming,
     )

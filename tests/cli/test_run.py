@@ -32,7 +32,7 @@ def run(*arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedPr
         (["-i", "lo", "-o", "{new}", "-B", "0"], 2, "-B/--ring-size: '0' is not a whole number"),
         (["-i", "lo", "-o", "{new}", "-a", "duration:x"], 2, "duration:x"),
         (["-i", "lo", "-o", "{new}", "--keep-headers"], 2, "use --link ethernet"),
-        (["-i", "lo"], 2, "required: -o"),
+        (["-i", "lo"], 2, "-o/-w/--output is required"),
         (["-o", "{new}"], 2, "no interface to capture on"),
     ],
 )
