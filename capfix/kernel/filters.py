@@ -23,6 +23,10 @@ _NETMASK_UNKNOWN: Final = 0xFFFFFFFF  # pcap/pcap.h
 # Soname by soname: Debian's, then what others ship; the last resort asks the linker's tools
 _LIBRARY_NAMES: Final = ("libpcap.so.0.8", "libpcap.so.1")
 
+# Without a filter a socket drops what has no bytes to show: run_filter in net/packet/af_packet.c gives the length of a
+# packet as its verdict then, and for a SOCK_DGRAM socket that of a frame with nothing behind its header is 0
+ACCEPT_ALL: Final[Program] = (bpf_compose.ACCEPT,)
+
 # Attached to stop a capture: nothing more comes in, what is in the socket or its ring can still be read
 REFUSE_ALL: Final[Program] = (bpf_compose.REFUSE,)
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from capfix.errors import CaptureError, PrivilegeError
 from capfix.kernel.atomics import load_acquire, store_release
-from capfix.kernel.filters import REFUSE_ALL, attach
+from capfix.kernel.filters import ACCEPT_ALL, REFUSE_ALL, attach
 from capfix.wire.bpf import Program
 from capfix.wire.numbers import ETH_P_ALL, RING_BLOCK_STATUS_OFFSET, TP_STATUS_KERNEL, TP_STATUS_USER
 
@@ -90,6 +90,7 @@ class PacketRing:
         )
         self.socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
         self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
+        attach(self.socket, ACCEPT_ALL)
         self.socket.setblocking(False)
         self._memory = mmap.mmap(self.socket.fileno(), size)
         self._view = memoryview(self._memory)

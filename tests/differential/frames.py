@@ -141,7 +141,7 @@ KINDS: list[Callable[[Ends, int], Packet]] = [
     ),
     lambda to, n: to.ether(type=0x9100) / Raw(b"\0\5\x08\0") / to.udp4(n),  # a tag that Linux does not know
     lambda to, n: to.ether(type=0x0601) / Raw(pattern(n, 46)),  # 0x0600 is none in a cooked header to tshark
-    lambda to, n: to.ether(type=0x88B6) / Raw(pattern(n, 1 + n % 3)),  # hardly any payload
+    lambda to, n: to.ether(type=0x88B6) / Raw(pattern(n, n % 3)),  # hardly any payload, or none
 ]
 
 

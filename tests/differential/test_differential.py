@@ -76,6 +76,7 @@ def test_traffic_has_what_it_should(sent: list[Reading]) -> None:
         assert all(kinds[outbound, ethertype, 0] for ethertype in ethertypes)
         assert all(kinds[outbound, 0x0800, tags] for tags in (1, 2, 3))
         assert kinds[outbound, LENGTH_FORM, 1]
+        assert any(not reading.payload for reading in sent if reading.outbound == outbound)
         assert max(reading.original_length for reading in sent if reading.outbound == outbound) > 60000
 
 
