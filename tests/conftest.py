@@ -1,12 +1,17 @@
-"""What the tests share: the rule for privileges, and the lab."""
+"""What the tests share: the rule for privileges, the patience of property tests, and the lab."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from capfix.errors import PrivilegeError
 from capfix.lab import HeaderlessVpn, NetworkNamespace, can_make_namespaces, enter_user_namespace
+
+# A slow machine says nothing about what is tested
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _refusal = pytest.StashKey[str]()
 

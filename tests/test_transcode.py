@@ -51,7 +51,8 @@ def transcode(
     room = len(block) * 4 + 1000 if slack is None else slack
     room += BESIDE_DATA + len(comments) + largest
 
-    transcoder = hot.Transcoder(framing.Framer(options.link_type, options.local_mac, options.peer_mac))
+    framer = framing.Framer(options.link_type, options.local_mac, options.peer_mac)
+    transcoder = hot.Transcoder(framer, options.snaplen)
     for ifindex, interface in list(options.interfaces.items())[:known]:
         transcoder.add_interface(ifindex, interface.interface_id, interface.mac)
     transcoder.start(memoryview(block), options.dropcount)
@@ -101,6 +102,7 @@ capture_options = st.builds(
     ),
     local_mac=macs,
     peer_mac=st.one_of(st.just(oracle.PEER_FAKE), st.binary(min_size=6, max_size=6)),
+    snaplen=st.sampled_from([262144, 262144, 262144, 1, 16, 40, 60]),
     dropcount=st.sampled_from([0, 0, 1, 2**32 + 5]),
     comments=st.sampled_from([(), (), ("gap of 3 s",), ("one", "three")]),
     packet_limit=st.one_of(st.none(), st.integers(0, 5)),
