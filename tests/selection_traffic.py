@@ -204,3 +204,15 @@ ETHERNET_EXPRESSIONS = (
     "ip6 protochain 6",
     "protochain 6",
 )
+
+# What only a frame with its header can answer
+ADDRESS_EXPRESSIONS = (
+    f"ether host {STRANGER}",
+    f"ether src {SENDER} and udp",
+    f"not ether dst {RECEIVER}",
+    "ether broadcast or ether multicast",
+    "ether[0] & 1 = 0 and ip6",
+    f"vlan and ether dst {RECEIVER} and udp",
+    f"inbound and ether host {SENDER}",
+    "ether[12] = 8 and len > 200",
+)

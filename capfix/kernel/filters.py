@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from capfix.errors import CaptureError, UsageError
-from capfix.wire import bpf, bpf_compose, cooked_filter, filter_text
+from capfix.wire import bpf, bpf_compose, filter_text, packet_filter
 from capfix.wire.bpf import Program
-from capfix.wire.cooked_filter import Reading
+from capfix.wire.filter_text import Node, Text
+from capfix.wire.packet_filter import View
 
 SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h
 _DLT_EN10MB: Final = 1
@@ -72,50 +73,62 @@ class Selection:
 
     expression: str | None = None
     mark: tuple[int, int] | None = None  # value, mask
-    direction: str | None = None  # a key of cooked_filter.DIRECTIONS
-    snaplen: int = cooked_filter.MAX_SNAPLEN
+    direction: str | None = None  # a key of packet_filter.DIRECTIONS
+    snaplen: int = packet_filter.MAX_SNAPLEN
 
 
-def selection_program(selection: Selection, header_size: int) -> Program | None:
-    """Return the one program for a cooked socket that takes the selected packets, None where all are taken whole.
+def selection_program(
+    selection: Selection, header_size: int, *, with_headers: bool = False
+) -> Program | None:
+    """Return the one program that takes the selected packets, None where all are taken whole.
 
-    `header_size` is how many bytes of link-layer header the packets are written with, VLAN tag not counted.
+    `header_size` is how many bytes of link-layer header the packets are written with, VLAN tag not counted. The
+    program is for a SOCK_DGRAM socket, and one `with_headers` for a SOCK_RAW socket.
 
     Raises:
-        UsageError: the expression is wrong, or asks for what a cooked socket does not have.
+        UsageError: the expression is wrong, or asks for what the socket does not have.
         CaptureError: libpcap is missing.
     """
     parts: list[Program] = []
     if selection.direction is not None:
-        parts.append(cooked_filter.DIRECTIONS[selection.direction])
+        parts.append(packet_filter.DIRECTIONS[selection.direction])
     if selection.mark is not None:
-        parts.append(cooked_filter.mark_test(*selection.mark))
+        parts.append(packet_filter.mark_test(*selection.mark))
     if selection.expression is not None:
-        parts.append(cooked_filter.counting_frames(expression_program(selection.expression), header_size))
-    limit = cooked_filter.MAX_SNAPLEN
-    if selection.snaplen < cooked_filter.MAX_SNAPLEN:
-        limit = cooked_filter.kernel_limit(selection.snaplen, header_size)
+        parts.append(expression_program(selection.expression, header_size, with_headers=with_headers))
+    limit = packet_filter.MAX_SNAPLEN
+    if selection.snaplen < packet_filter.MAX_SNAPLEN:
+        limit = packet_filter.kernel_limit(selection.snaplen, header_size, with_headers=with_headers)
         parts = parts or [(bpf_compose.ACCEPT,)]
     if not parts:
         return None
     return bpf_compose.keeping(functools.reduce(bpf_compose.both, parts), limit)
 
 
-def expression_program(expression: str) -> Program:
-    """Return a libpcap filter expression as a program for a cooked socket, lengths still without the header.
+def expression_program(expression: str, header_size: int, *, with_headers: bool = False) -> Program:
+    """Return a libpcap filter expression as a program; the arguments are those of `selection_program`.
 
     Raises:
-        UsageError: the expression is wrong, with libpcap's message, or asks for what a cooked socket does not have.
+        UsageError: the expression is wrong, with libpcap's message, or asks for what the socket does not have.
         CaptureError: libpcap is missing.
     """
     try:
-        if not filter_text.needs_splitting(expression):
-            return cooked_filter.fitted(compile_ethernet(expression))
-        compile_ethernet(filter_text.without_keywords(expression), optimise=False)
-        return _tree_program(filter_text.split(expression))
+        tree = _parse(expression)
+        if not with_headers:
+            return packet_filter.counting_frames(_program(tree, packet_filter.COOKED), header_size)
+        return bpf_compose.choose(
+            packet_filter.HAS_SOUND_HEADER,
+            packet_filter.counting_frames(_program(tree, packet_filter.HEADER_KEPT), 0),
+            packet_filter.counting_frames(_program(tree, packet_filter.HEADER_MISSING), header_size),
+        )
     except UsageError as exc:
         place = _place_of_error(expression) if str(exc).endswith(_SYNTAX_ERROR) else ""
         raise UsageError(f"filter `{expression}`: {exc}{place}") from exc
+
+
+def _parse(expression: str) -> Node:
+    compile_ethernet(filter_text.without_keywords(expression), optimise=False)
+    return filter_text.split(expression) if filter_text.needs_splitting(expression) else Text(expression, 0)
 
 
 def _place_of_error(expression: str) -> str:
@@ -142,30 +155,33 @@ def _may_go_on(text: str) -> bool:
     return True
 
 
-def _tree_program(tree: filter_text.Node) -> Program:
+def _program(tree: Node, view: View) -> Program:
     if not filter_text.asks_for_tags(tree):
-        return _node_program(tree, stripped=True)
-    return cooked_filter.by_tag(_node_program(tree, stripped=True), _node_program(tree, stripped=False))
+        return _node_program(tree, view, stripped=True)
+    return packet_filter.by_tag(
+        _node_program(tree, view, stripped=True), _node_program(tree, view, stripped=False)
+    )
 
 
-def _node_program(node: filter_text.Node, *, stripped: bool) -> Program:
+def _node_program(node: Node, view: View, *, stripped: bool) -> Program:
     """Return the program of one node, for packets whose first tag was stripped, or for the others."""
+    reading = view.stripped if stripped else view.in_frame
     match node:
-        case filter_text.Text(text, depth):
-            return cooked_filter.fitted(_compile_part(text), _reading(depth, stripped))
+        case Text(text, depth):
+            return packet_filter.fitted(_compile_part(text), reading(depth))
         case filter_text.Vlan(vlan_id, depth):
-            return cooked_filter.vlan_test(
-                _reading(depth, stripped), vlan_id, stripped=stripped and depth == 0
-            )
+            return packet_filter.vlan_test(reading(depth), vlan_id, stripped=stripped and depth == 0)
         case filter_text.Direction(outbound):
-            return cooked_filter.OUTBOUND if outbound else cooked_filter.INBOUND
+            return packet_filter.OUTBOUND if outbound else packet_filter.INBOUND
         case filter_text.Interface(ifindex):
-            return cooked_filter.interface_test([ifindex])
+            return packet_filter.interface_test([ifindex])
         case filter_text.Not(term):
-            return bpf_compose.negated(_node_program(term, stripped=stripped))
+            return bpf_compose.negated(_node_program(term, view, stripped=stripped))
         case filter_text.Join(left, right, both):
             join = bpf_compose.both if both else bpf_compose.either
-            return join(_node_program(left, stripped=stripped), _node_program(right, stripped=stripped))
+            return join(
+                _node_program(left, view, stripped=stripped), _node_program(right, view, stripped=stripped)
+            )
 
 
 def _compile_part(text: str) -> Program:
@@ -177,10 +193,9 @@ def _compile_part(text: str) -> Program:
         raise UsageError(f"{exc} in `{text}`{advice}") from exc
 
 
-def _reading(depth: int, stripped: bool) -> Reading:
-    return (cooked_filter.stripped_reading if stripped else cooked_filter.in_frame_reading)(depth)
-
-
+@functools.lru_cache(
+    maxsize=64
+)  # the parts of an expression are asked for once for each way a packet may lie
 def compile_ethernet(text: str, *, optimise: bool = True) -> Program:
     """Return the program that libpcap makes of an expression for Ethernet frames.
 
@@ -192,7 +207,7 @@ def compile_ethernet(text: str, *, optimise: bool = True) -> Program:
         CaptureError: libpcap is missing.
     """
     pcap = _libpcap()
-    handle = pcap.pcap_open_dead(_DLT_EN10MB, cooked_filter.MAX_SNAPLEN)
+    handle = pcap.pcap_open_dead(_DLT_EN10MB, packet_filter.MAX_SNAPLEN)
     try:
         compiled = _Instructions()
         if pcap.pcap_compile(handle, ctypes.byref(compiled), text.encode(), optimise, _NETMASK_UNKNOWN) != 0:

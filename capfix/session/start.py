@@ -43,7 +43,9 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     report = Report(quiet=options.quiet or options.output == STDOUT_NAME, verbose=options.verbose)
     service = ServiceManager()
     link_type = LINK_TYPES[options.link]
-    program = selection_program(_selection(options), LINK_HEADER_SIZES[link_type])
+    program = selection_program(
+        _selection(options), LINK_HEADER_SIZES[link_type], with_headers=options.keep_headers
+    )
     check_output(options.output)
     ifindexes = [_ifindex(name, options.wait) for name in options.interfaces]
     streaming = is_streaming(options.output)

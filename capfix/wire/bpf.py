@@ -4,7 +4,8 @@ A program is a tuple of instructions. It ends at a `ret`: 0 refuses the packet, 
 keeps at most that many bytes.
 
 Beside the packet's own bytes a program can read what the kernel knows of it: a load whose offset is SKF_AD_OFF + n
-is the ancillary value n, and one from SKF_LL_OFF on counts from the start of the link-layer header.
+is the ancillary value n; one from SKF_LL_OFF on counts from the start of the link-layer header, one from SKF_NET_OFF
+on from that of the network layer.
 
 Sources: linux/filter.h, linux/bpf_common.h; Documentation/networking/filter.rst, whose assembler names the
 ancillary values as the text here does.
@@ -50,6 +51,7 @@ TXA: Final = 0x80
 
 # Loads that are no offsets into the packet
 SKF_AD_OFF: Final = 0xFFFFF000
+SKF_NET_OFF: Final = 0xFFF00000
 SKF_LL_OFF: Final = 0xFFE00000
 SKF_AD_PROTOCOL: Final = SKF_AD_OFF + 0  # EtherType, in host order
 SKF_AD_PKTTYPE: Final = SKF_AD_OFF + 4
@@ -167,7 +169,11 @@ def _load_text(ins: Instruction) -> str:
         return "len"
     if mode == ABS and ins.k in ANCILLARY_NAMES:
         return ANCILLARY_NAMES[ins.k]
-    place = f"link+{ins.k - SKF_LL_OFF}" if SKF_LL_OFF <= ins.k < SKF_AD_OFF else str(ins.k)
+    place = str(ins.k)
+    if SKF_NET_OFF <= ins.k < SKF_AD_OFF:
+        place = f"net+{ins.k - SKF_NET_OFF}"
+    elif SKF_LL_OFF <= ins.k < SKF_NET_OFF:
+        place = f"link+{ins.k - SKF_LL_OFF}"
     if mode == IND:
         return f"[x + {place}]"
     return f"4*([{place}]&0xf)" if mode == MSH else f"[{place}]"
@@ -184,7 +190,9 @@ def _signed(k: int) -> int:
 def _load(packet: bytes, at: int, size: int, ancillary: Mapping[int, int], link_header: bytes) -> int:
     if at >= SKF_AD_OFF:
         return ancillary.get(at, 0)
-    if at >= SKF_LL_OFF:
+    if at >= SKF_NET_OFF:
+        at -= SKF_NET_OFF
+    elif at >= SKF_LL_OFF:
         packet, at = link_header + packet, at - SKF_LL_OFF
     if at + size > len(packet):
         raise _OutsideError
@@ -201,9 +209,9 @@ def run_program(
 ) -> int:
     """Return what the kernel's filter would: 0 for a refused packet, else how many bytes to keep at most.
 
-    `packet` begins where the socket's packets begin: on a SOCK_DGRAM socket at the network layer.
-    `ancillary` maps SKF_AD_ offsets to values, what it lacks is 0; `link_header` is what SKF_LL_OFF loads see
-    before the packet. A program is trusted to be well-formed, as `encode_program` and the kernel have it.
+    `packet` begins at the network layer, as on a SOCK_DGRAM socket. `ancillary` maps SKF_AD_ offsets to values; what
+    it lacks is 0. `link_header` is what SKF_LL_OFF loads see before the packet. A program is trusted to be
+    well-formed, as `encode_program` and the kernel have it.
 
     Raises:
         ValueError: an instruction that does not exist.

@@ -5,8 +5,9 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from capfix.kernel.filters import Selection, selection_program
 from capfix.lab.namespace import NetworkNamespace
 from capfix.wire import bpf, bpf_compose
 from tests.selection_traffic import (
+    ADDRESS_EXPRESSIONS,
     ETHERNET_EXPRESSIONS,
     EXPRESSIONS,
     RECEIVER,
@@ -27,8 +29,11 @@ from tests.selection_traffic import (
 )
 
 ETH_P_ALL = 3
+ETHERNET_SIZE = 14
 SLL2_SIZE = 20
 SO_MARK = 36
+
+ALL = EXPRESSIONS + ETHERNET_EXPRESSIONS + ADDRESS_EXPRESSIONS
 
 needs_tcpdump = pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
 
@@ -43,13 +48,19 @@ def cable() -> Iterator[NetworkNamespace]:
         yield namespace
 
 
-class CookedSocket:
-    """A SOCK_DGRAM packet socket with a filter, and nothing else of capfix."""
+class PacketSocket:
+    """A packet socket with a filter, and nothing else of capfix."""
 
-    def __init__(self, namespace: NetworkNamespace, program: bpf.Program | None, interface: str = "") -> None:
+    def __init__(
+        self,
+        namespace: NetworkNamespace,
+        program: bpf.Program | None,
+        interface: str = "",
+        kind: int = socket.SOCK_DGRAM,
+    ) -> None:
         with namespace.entered():
             protocol = 0 if interface else socket.htons(ETH_P_ALL)  # bind can't name all interfaces
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, protocol)
+            self.socket = socket.socket(socket.AF_PACKET, kind, protocol)
         self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
         if program is not None:
             filters.attach(self.socket, program)
@@ -58,7 +69,7 @@ class CookedSocket:
         self.socket.setblocking(False)
 
     def packets(self) -> Iterator[tuple[bytes, str]]:
-        """Yield what came in: bytes from the network layer on, and the interface."""
+        """Yield what came in, and on which interface."""
         while True:
             try:
                 data, address = self.socket.recvfrom(65536)
@@ -135,87 +146,108 @@ def send(namespace: NetworkNamespace, interface: str, sent: tuple[bytes, ...]) -
             sender.send(frame)
 
 
+@dataclass
+class Verdicts:
+    """What passed one expression: our filter on either kind of socket, and tcpdump's, None where it refused it."""
+
+    cooked: Kept | None
+    with_headers: Kept
+    tcpdump: Kept | None
+
+
 @pytest.fixture(scope="module")
-def verdicts(cable, tmp_path_factory) -> dict[tuple[str, str], tuple[Kept, Kept | None]]:
-    """For each expression and each interface: what our program keeps, and what tcpdump keeps, None if it refuses."""
+def verdicts(cable, tmp_path_factory) -> dict[tuple[str, str], Verdicts]:
+    """What passes each expression on each interface, all asked at the same time."""
     directory = tmp_path_factory.mktemp("tcpdump")
     indexes = cable.interfaces()
-    found: dict[tuple[str, str], tuple[Kept, Kept | None]] = {}
-    texts = [text.format(receiver=indexes["far"]) for text in EXPRESSIONS + ETHERNET_EXPRESSIONS]
-    for batch in (texts[i : i + 26] for i in range(0, len(texts), 26)):  # so many tcpdumps at once
-        asked = [(text, interface) for text in batch for interface in ("near", "far", "any")]
+    found: dict[tuple[str, str], Verdicts] = {}
+    for batch in (ALL[at : at + 26] for at in range(0, len(ALL), 26)):  # so many tcpdumps at once
+        asked = [
+            (text.format(receiver=indexes["far"]), interface)
+            for text in batch
+            for interface in ("near", "far", "any")
+        ]
         dumps = {
             (text, interface): Tcpdump(cable, interface, text, directory / f"{number}.pcap")
             for number, (text, interface) in enumerate(asked)
         }
         with ExitStack() as stack:
-            ours = {}
+            cooked, raw = {}, {}
             for text, interface in asked:
-                program = selection_program(Selection(text), header_size=SLL2_SIZE)
-                ours[text, interface] = CookedSocket(cable, program, "" if interface == "any" else interface)
-                stack.callback(ours[text, interface].socket.close)
+                name = "" if interface == "any" else interface
+                program = selection_program(Selection(text), ETHERNET_SIZE, with_headers=True)
+                raw[text, interface] = PacketSocket(cable, program, name, socket.SOCK_RAW)
+                stack.callback(raw[text, interface].socket.close)
+                if text not in ADDRESS_EXPRESSIONS:
+                    program = selection_program(Selection(text), SLL2_SIZE)
+                    cooked[text, interface] = PacketSocket(cable, program, name)
+                    stack.callback(cooked[text, interface].socket.close)
             listening = {key for key, dump in dumps.items() if dump.listens()}
             send(cable, "near", tuple(unmarked(frame) for frame in frames()))  # see Tcpdump
             send(cable, "near", frames())
             for key in asked:
                 dumps[key].stop()
-                theirs = dumps[key].kept(indexes) if key in listening else None
-                found[key] = ours[key].kept(indexes), theirs
+                found[key] = Verdicts(
+                    cooked[key].kept(indexes) if key in cooked else None,
+                    raw[key].kept(indexes),
+                    dumps[key].kept(indexes) if key in listening else None,
+                )
     return found
 
 
-def named(verdicts, text: str) -> tuple[Kept, Kept]:
-    ours, theirs = zip(verdicts[text, "near"], verdicts[text, "far"], strict=True)
-    return set().union(*ours), set().union(*theirs)
-
-
-def texts_of(cable, expressions) -> list[str]:
-    return [text.format(receiver=cable.interfaces()["far"]) for text in expressions]
-
-
-@pytest.mark.root
-@needs_tcpdump
-@pytest.mark.parametrize("expression", EXPRESSIONS + ETHERNET_EXPRESSIONS)
-def test_named_interfaces_give_what_tcpdump_keeps(cable, verdicts, expression):
-    """On a sound interface, going out and coming in, the same frames pass as with tcpdump's filter."""
-    (text,) = texts_of(cable, [expression])
-    for interface in ("near", "far"):
-        ours, theirs = verdicts[text, interface]
-        assert ours == theirs, interface
+@pytest.fixture
+def ask(cable, verdicts) -> Callable[[str, str], Verdicts]:
+    """Return what passes an expression, as it is listed, on an interface."""
+    receiver = cable.index("far")
+    return lambda expression, interface: verdicts[expression.format(receiver=receiver), interface]
 
 
 @pytest.mark.root
 @needs_tcpdump
+@pytest.mark.parametrize("interface", ["near", "far"])
 @pytest.mark.parametrize("expression", EXPRESSIONS + ETHERNET_EXPRESSIONS)
-def test_any_gives_what_the_named_interfaces_give(cable, verdicts, expression):
+def test_named_interface_gives_what_tcpdump_keeps(ask, expression, interface):
+    """On a sound interface, going out or coming in, the same frames pass as with tcpdump's filter."""
+    verdict = ask(expression, interface)
+    assert verdict.cooked == verdict.tcpdump
+
+
+@pytest.mark.root
+@needs_tcpdump
+@pytest.mark.parametrize("interface", ["near", "far"])
+@pytest.mark.parametrize("expression", ALL)
+def test_kept_headers_give_what_tcpdump_keeps(ask, expression, interface):
+    """Where headers are kept that holds too, and for questions to the addresses."""
+    verdict = ask(expression, interface)
+    assert verdict.with_headers == verdict.tcpdump
+
+
+@pytest.mark.root
+@needs_tcpdump
+@pytest.mark.parametrize("expression", ALL)
+def test_any_gives_what_the_named_interfaces_give(ask, expression):
     """On `any` the same frames pass as with tcpdumps on each interface, also where tcpdump refuses `any`."""
-    (text,) = texts_of(cable, [expression])
-    assert verdicts[text, "any"][0] == named(verdicts, text)[1]
+    on_any = ask(expression, "any")
+    named = ask(expression, "near").tcpdump | ask(expression, "far").tcpdump
+    assert on_any.with_headers == named
+    assert on_any.cooked == (None if expression in ADDRESS_EXPRESSIONS else named)
 
 
 @pytest.mark.root
 @needs_tcpdump
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_any_gives_what_tcpdump_keeps_on_any(cable, verdicts, expression):
+def test_any_gives_what_tcpdump_keeps_on_any(ask, expression):
     """What tcpdump understands on `any` passes alike there."""
-    (text,) = texts_of(cable, [expression])
-    ours, theirs = verdicts[text, "any"]
-    assert ours == theirs
+    verdict = ask(expression, "any")
+    assert verdict.cooked == verdict.tcpdump
 
 
 @pytest.mark.root
 @needs_tcpdump
-def test_expressions_tell_the_frames_apart(cable, verdicts):
+def test_expressions_tell_the_frames_apart(cable, ask):
     """The comparison means something: nearly every expression keeps some frames and refuses some."""
-    whole = {
-        (index, n) for name, index in cable.interfaces().items() for n in range(len(frames())) if name != "lo"
-    }
-    idle = [
-        text
-        for text in texts_of(cable, EXPRESSIONS + ETHERNET_EXPRESSIONS)
-        if verdicts[text, "any"][0] in (set(), whole)
-    ]
-    assert idle == ["rarp"]
+    whole = {(cable.index(name), number) for name in ("near", "far") for number in range(len(frames()))}
+    assert [text for text in ALL if ask(text, "any").with_headers in (set(), whole)] == ["rarp"]
 
 
 @pytest.mark.root
@@ -223,11 +255,11 @@ def test_interpreter_agrees_with_packet_sockets(cable):
     """In user space a program keeps what it keeps in the kernel, of frames that carry no tag."""
     indexes = cable.interfaces()
     programs = [
-        selection_program(Selection(text), header_size=SLL2_SIZE) for text in texts_of(cable, EXPRESSIONS)
+        selection_program(Selection(text.format(receiver=indexes["far"])), SLL2_SIZE) for text in EXPRESSIONS
     ]
     untagged = tuple(frame for frame in frames() if frame[12:14] not in (b"\x81\x00", b"\x88\xa8"))
     with ExitStack() as stack:
-        sockets = [CookedSocket(cable, program) for program in [None, *programs]]
+        sockets = [PacketSocket(cable, program) for program in [None, *programs]]
         for each in sockets:
             stack.callback(each.socket.close)
         send(cable, "near", untagged)
@@ -254,7 +286,7 @@ def test_interpreter_agrees_with_packet_sockets(cable):
 
 def marks_kept(cable, selection: Selection) -> set[int]:
     """Return the marks whose UDP packet, sent over lo with SO_MARK, passes a selection; both copies count once."""
-    watch = CookedSocket(cable, selection_program(selection, header_size=SLL2_SIZE), "lo")
+    watch = PacketSocket(cable, selection_program(selection, SLL2_SIZE), "lo")
     with watch.socket:
         with cable.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for mark in (0, 7, 1007, 0x1007, 0xFFFFFFFF):
@@ -284,9 +316,7 @@ def test_marks_choose_exactly_their_packets(cable, mark, kept):
 @pytest.mark.parametrize(("direction", "types"), [("in", {0}), ("out", {4}), (None, {0, 4})])
 def test_directions_on_loopback(cable, direction, types):
     """Of the two copies of a loopback packet the asked one is kept."""
-    watch = CookedSocket(
-        cable, selection_program(Selection(direction=direction), header_size=SLL2_SIZE), "lo"
-    )
+    watch = PacketSocket(cable, selection_program(Selection(direction=direction), SLL2_SIZE), "lo")
     with watch.socket:
         with cable.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"x", ("127.0.0.1", 9))
@@ -303,7 +333,7 @@ def test_directions_on_loopback(cable, direction, types):
 def test_all_of_a_selection_must_hold(cable):
     """Expression, mark, direction and length make one program, and every part has its say."""
     selection = Selection("udp port 53 and less 200", (0, 0xFFFFFFFF), "in", snaplen=100)
-    watch = CookedSocket(cable, selection_program(selection, header_size=SLL2_SIZE))
+    watch = PacketSocket(cable, selection_program(selection, SLL2_SIZE))
     with watch.socket:
         send(cable, "near", frames()[:3])
         seen = [(len(data), name) for data, name in watch.packets()]
@@ -314,9 +344,7 @@ def test_all_of_a_selection_must_hold(cable):
 @pytest.mark.parametrize(("snaplen", "kept"), [(1, 64), (84, 64), (100, 80), (262143, 328)])
 def test_snaplen_cuts_in_the_kernel(cable, snaplen, kept):
     """The kernel hands out no more of a packet than is needed for the frame as it is written."""
-    watch = CookedSocket(
-        cable, selection_program(Selection("udp", snaplen=snaplen), header_size=SLL2_SIZE), "far"
-    )
+    watch = PacketSocket(cable, selection_program(Selection("udp", snaplen=snaplen), SLL2_SIZE), "far")
     with watch.socket:
         send(cable, "near", frames()[1:2])
         assert [len(data) for data, _ in watch.packets()] == [kept]
@@ -324,13 +352,13 @@ def test_snaplen_cuts_in_the_kernel(cable, snaplen, kept):
 
 def test_nothing_asked_needs_no_program():
     """A selection of everything is no program at all."""
-    assert selection_program(Selection(), header_size=SLL2_SIZE) is None
+    assert selection_program(Selection(), SLL2_SIZE) is None
 
 
 @pytest.mark.root
 def test_refuse_all_leaves_what_is_there(cable):
     """After it nothing comes in, and what came before can be read."""
-    watch = CookedSocket(cable, None, "far")
+    watch = PacketSocket(cable, None, "far")
     with watch.socket:
         send(cable, "near", frames()[:2])
         filters.attach(watch.socket, filters.REFUSE_ALL)
@@ -359,20 +387,21 @@ def test_refuse_all_leaves_what_is_there(cable):
 def test_wrong_expressions_are_explained(expression, message):
     """libpcap's message is passed on with the place, and what a cooked socket lacks is refused with a reason."""
     with pytest.raises(UsageError, match=message) as refusal:
-        filters.expression_program(expression)
+        filters.expression_program(expression, SLL2_SIZE)
     assert refusal.value.exit_status == 2
 
 
 def test_missing_libpcap_is_said(monkeypatch):
     """Without libpcap an expression is refused with what to install, and the rest works."""
     filters._libpcap.cache_clear()
+    filters.compile_ethernet.cache_clear()
     monkeypatch.setattr(filters, "_LIBRARY_NAMES", ("libpcap-not-there.so",))
     monkeypatch.setattr(filters.ctypes.util, "find_library", lambda name: None)
     with pytest.raises(CaptureError, match=r"apt install libpcap0\.8"):
-        selection_program(Selection("udp"), header_size=SLL2_SIZE)
-    assert selection_program(Selection(mark=(1, 1), direction="in", snaplen=99), header_size=SLL2_SIZE)
+        selection_program(Selection("udp"), SLL2_SIZE)
+    assert selection_program(Selection(mark=(1, 1), direction="in", snaplen=99), SLL2_SIZE)
     monkeypatch.undo()
-    assert selection_program(Selection("udp"), header_size=SLL2_SIZE)
+    assert selection_program(Selection("udp"), SLL2_SIZE)
 
 
 def test_too_large_a_filter_is_refused():

@@ -5,16 +5,19 @@ import pytest
 from capfix.errors import UsageError
 from capfix.wire import bpf, bpf_compose
 from capfix.wire.bpf import jump, run_program, statement
-from capfix.wire.cooked_filter import (
+from capfix.wire.packet_filter import (
+    COOKED,
     DIRECTIONS,
+    HAS_SOUND_HEADER,
+    HEADER_KEPT,
+    HEADER_MISSING,
+    NOWHERE,
     by_tag,
     counting_frames,
     fitted,
-    in_frame_reading,
     interface_test,
     kernel_limit,
     mark_test,
-    stripped_reading,
     vlan_test,
 )
 
@@ -31,13 +34,21 @@ def only_load(program: bpf.Program) -> int:
 @pytest.mark.parametrize(
     ("reading", "protocol", "payload"),
     [
-        (stripped_reading(0), bpf.SKF_AD_PROTOCOL, 0),
-        (stripped_reading(1), bpf.SKF_AD_PROTOCOL, 0),
-        (stripped_reading(2), 2, 4),
-        (stripped_reading(3), 6, 8),
-        (in_frame_reading(0), bpf.SKF_AD_PROTOCOL, 0),
-        (in_frame_reading(1), bpf.SKF_LL_OFF + 16, bpf.SKF_LL_OFF + 18),
-        (in_frame_reading(2), bpf.SKF_LL_OFF + 20, bpf.SKF_LL_OFF + 22),
+        (COOKED.stripped(0), bpf.SKF_AD_PROTOCOL, 0),
+        (COOKED.stripped(1), bpf.SKF_AD_PROTOCOL, 0),
+        (COOKED.stripped(2), 2, 4),
+        (COOKED.stripped(3), 6, 8),
+        (COOKED.in_frame(0), bpf.SKF_AD_PROTOCOL, 0),
+        (COOKED.in_frame(1), bpf.SKF_LL_OFF + 16, bpf.SKF_LL_OFF + 18),
+        (COOKED.in_frame(2), bpf.SKF_LL_OFF + 20, bpf.SKF_LL_OFF + 22),
+        (HEADER_KEPT.stripped(0), 12, 14),
+        (HEADER_KEPT.stripped(1), 12, 14),
+        (HEADER_KEPT.stripped(2), 16, 18),
+        (HEADER_KEPT.in_frame(0), 12, 14),
+        (HEADER_KEPT.in_frame(1), 16, 18),
+        (HEADER_MISSING.stripped(0), bpf.SKF_AD_PROTOCOL, bpf.SKF_NET_OFF),
+        (HEADER_MISSING.stripped(2), bpf.SKF_NET_OFF + 2, bpf.SKF_NET_OFF + 4),
+        (HEADER_MISSING.in_frame(0), bpf.SKF_AD_PROTOCOL, bpf.SKF_NET_OFF),
     ],
 )
 def test_loads_move_to_where_the_kernel_has_them(reading, protocol, payload):
@@ -50,7 +61,7 @@ def test_loads_move_to_where_the_kernel_has_them(reading, protocol, payload):
 def test_ancillary_loads_stay():
     """What the kernel tells by itself is not moved."""
     load = statement(bpf.LD | bpf.W | bpf.ABS, bpf.SKF_AD_IFINDEX)
-    assert fitted((load, ACCEPT)) == (load, ACCEPT)
+    assert fitted((load, ACCEPT), COOKED.stripped(0)) == (load, ACCEPT)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +79,36 @@ def test_ancillary_loads_stay():
 def test_refuses_what_is_not_there(load, reason):
     """A look at link-layer bytes is refused with its reason, never answered from other bytes."""
     with pytest.raises(UsageError, match=reason):
-        fitted((load, ACCEPT))
+        fitted((load, ACCEPT), COOKED.stripped(0))
+
+
+def test_addresses_of_a_kept_header():
+    """On a SOCK_RAW socket the addresses are where libpcap has them, or nowhere."""
+    program = (statement(bpf.LD | bpf.W | bpf.ABS, 8), ACCEPT)
+    assert fitted(program, HEADER_KEPT.stripped(1)) == program
+    assert only_load(fitted(program, HEADER_MISSING.stripped(1))) == NOWHERE
+    assert not run_program(fitted(program, HEADER_MISSING.stripped(0)), bytes(1500), {})
+
+
+@pytest.mark.parametrize(
+    ("protocol", "hardware_type", "frame", "is_sound"),
+    [
+        (0x0800, 1, bytes(12) + b"\x08\x00", True),
+        (0x0800, 772, bytes(12) + b"\x08\x00", True),
+        (0x8100, 1, bytes(12) + b"\x81\x00", True),
+        (4, 1, bytes(12) + b"\x00\x26", True),
+        (0x26, 1, bytes(12) + b"\x00\x26", True),
+        (0x0800, 1, bytes.fromhex("4500002000000000401100000a080001"), False),
+        (0x0800, 1, bytes(12) + b"\x00\x26", False),
+        (4, 1, bytes(12) + b"\x08\x00", False),
+        (0x0800, 0xFFFE, bytes(12) + b"\x08\x00", False),
+        (0x0800, 1, bytes(13), False),
+    ],
+)
+def test_sound_headers(protocol, hardware_type, frame, is_sound):
+    """An Ethernet header is sound when its type is the packet's protocol, or both are none."""
+    facts = {bpf.SKF_AD_PROTOCOL: protocol, bpf.SKF_AD_HATYPE: hardware_type}
+    assert (run_program(HAS_SOUND_HEADER, frame, facts) != 0) is is_sound
 
 
 @pytest.mark.parametrize(
@@ -94,6 +134,14 @@ def test_lengths_count_the_frame_as_written(facts, frame_length):
         assert not run_program(counting_frames(program, 16), bytes(100), facts)
 
 
+def test_lengths_with_the_header_counted_already():
+    """Only a tag that the kernel took out is added to a frame that has its header."""
+    same = (statement(bpf.LD | bpf.W | bpf.LEN), statement(bpf.RET | bpf.A))
+    program = counting_frames(same, 0)
+    assert run_program(program, bytes(100), {bpf.SKF_AD_PROTOCOL: 0x8100}) == 100
+    assert run_program(program, bytes(100), {bpf.SKF_AD_VLAN_TAG_PRESENT: 1}) == 104
+
+
 def test_lengths_spare_the_memory_in_use():
     """The length is kept where the program keeps nothing, and refused where there is no such place."""
     length = statement(bpf.LD | bpf.W | bpf.LEN)
@@ -110,8 +158,8 @@ def test_program_without_lengths_stays():
 
 def vlan(vlan_id: int | None, depth: int) -> bpf.Program:
     return by_tag(
-        vlan_test(stripped_reading(depth), vlan_id, stripped=depth == 0),
-        vlan_test(in_frame_reading(depth), vlan_id, stripped=False),
+        vlan_test(COOKED.stripped(depth), vlan_id, stripped=depth == 0),
+        vlan_test(COOKED.in_frame(depth), vlan_id, stripped=False),
     )
 
 
@@ -165,3 +213,8 @@ def test_marks():
 def test_kernel_keeps_what_framing_looks_at(snaplen, limit):
     """However short packets are to be written, the kernel hands out the 64 bytes that framing may look at."""
     assert kernel_limit(snaplen, 20) == limit
+
+
+def test_kernel_keeps_headers_too():
+    """Where the socket shows headers and tags, they are kept beside what framing looks at."""
+    assert [kernel_limit(n, 14, with_headers=True) for n in (1, 86, 100)] == [86, 86, 100]
