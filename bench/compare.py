@@ -1,0 +1,98 @@
+"""`python -m bench run`: every case, every tool, round after round."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
+
+from bench import machine, plot, report
+from bench.capture import Run, capture, idle_cost
+from bench.cases import CASES, Case
+from bench.tools import CAPFIX_VARIANTS, Tool, available, install_missing
+
+_QUICK_SHARE = 20  # a smoke test sends a twentieth
+_TMPFS = Path("/dev/shm")
+
+
+def run(rounds: int, cases: Sequence[str], tools: Sequence[str] | None, quick: bool, disk: Path, results: Path) -> None:
+    """Take all runs and write results.md, results.json and plot.png into `results`; the tables go to stdout too."""
+    install_missing()
+    present, missing = available(tools)
+    for name in missing:
+        _progress(f"{name} is not installed and is left out")
+    chosen = [case for case in CASES if not cases or case.name in cases]
+    startup = {tool.name: median(idle_cost(tool, disk) for _ in range(3)) for tool in [*present, *_variants(chosen, present)]}
+    taken: dict[str, report.Runs] = {}
+    for case in chosen:
+        if quick:
+            case = replace(case, load=replace(case.load, count=case.load.count // _QUICK_SHARE))
+        taken[case.name] = _take(case, case.tools(present), rounds, disk)
+    text = _page(taken, startup, present, rounds, disk)
+    print(text)
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "results.md").write_text(text + "\n")
+    (results / "results.json").write_text(json.dumps(_values(taken, startup, disk), indent=1) + "\n")
+    try:
+        plot.draw(taken, startup, results / "plot.png")
+    except ImportError:
+        _progress("no plot: matplotlib is not installed")
+
+
+def _variants(cases: Sequence[Case], present: Sequence[Tool]) -> list[Tool]:
+    named = {tool.name: tool for case in cases for tool in case.tools(present)}
+    return [tool for name, tool in named.items() if tool not in present]
+
+
+def _take(case: Case, tools: Sequence[Tool], rounds: int, disk: Path) -> report.Runs:
+    """Run one case: the tools in turn, `rounds` times."""
+    runs: dict[str, list[Run]] = {tool.name: [] for tool in tools}
+    for number in range(rounds):
+        for tool in tools:
+            result = capture(tool, case.load, case.output, _TMPFS if case.output == "tmpfs" else disk)
+            runs[tool.name].append(result)
+            _progress(
+                f"{case.name} {number + 1}/{rounds} {tool.name}: {result.kept} of {result.offered} kept"
+                f" at {result.rate / 1000:.0f} k/s, CPU {result.user:.2f} + {result.system:.2f} s"
+            )
+    return runs
+
+
+def _page(
+    taken: dict[str, report.Runs], startup: dict[str, float], present: Sequence[Tool], rounds: int, disk: Path
+) -> str:
+    """Return the whole result as Markdown."""
+    here = machine.describe(disk)
+    names = ", ".join(f"{tool.name} {tool.version}".strip() for tool in present)
+    parts = [f"Medians of {rounds} rounds. {', '.join(f'{key} {value}' for key, value in here.items())}.", names + "."]
+    for case in CASES:
+        if taken.get(case.name):
+            load = f"{case.load.name} frames" if case.load.frame_lengths else "both directions of a headerless VPN device"
+            parts.append(f"### {case.name}: {load} to {_described(case.output, here['filesystem'])}")
+            parts.append(report.case_table(taken[case.name], startup, [*present, *CAPFIX_VARIANTS]))
+            parts.append(report.ratios(taken[case.name], startup))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _described(output: str, filesystem: str) -> str:
+    return {"disk": f"a file on {filesystem}", "tmpfs": "a file on tmpfs", "pipe": "a pipe"}[output]
+
+
+def _values(taken: dict[str, report.Runs], startup: dict[str, float], disk: Path) -> dict[str, object]:
+    """Return everything measured, for machines to read."""
+    runs = {
+        case: {tool: [asdict(result) for result in results] for tool, results in by_tool.items()}
+        for case, by_tool in taken.items()
+    }
+    return {"machine": machine.describe(disk), "startup_cpu_seconds": startup, "runs": runs}
+
+
+def default_disk() -> Path:
+    """Return a directory that is on a disk by convention, unlike /tmp."""
+    return Path("/var/tmp") if Path("/var/tmp").is_dir() else Path(tempfile.gettempdir())
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
