@@ -15,15 +15,25 @@ def _names(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Compare capfix with its peers; needs root.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Compare capfix with its peers; needs root."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="loss, CPU and memory under load, all tools in turn")
-    run.add_argument("--rounds", type=int, default=5, help="times that every tool takes every load (default 5)")
+    run.add_argument(
+        "--rounds", type=int, default=5, help="times that every tool takes every load (default 5)"
+    )
     run.add_argument("--cases", type=_names, default=[], help=f"of {','.join(case.name for case in CASES)}")
-    run.add_argument("--tools", type=_names, help="of capfix,tcpdump,dumpcap,netsniff-ng,C floor (default all present)")
-    run.add_argument("--quick", action="store_true", help="a twentieth of the packets: shows that it works, no more")
+    run.add_argument(
+        "--tools", type=_names, help="of capfix,tcpdump,dumpcap,netsniff-ng,C floor (default all present)"
+    )
+    run.add_argument(
+        "--quick", action="store_true", help="a twentieth of the packets: shows that it works, no more"
+    )
     run.add_argument("--disk", type=Path, default=compare.default_disk(), help="directory to capture to")
-    run.add_argument("--results", type=Path, default=Path(__file__).with_name("results"), help="where results go")
+    run.add_argument(
+        "--results", type=Path, default=Path(__file__).with_name("results"), help="where results go"
+    )
     delay = commands.add_parser("delay", help="from sending to the pipe's reader, at 20 packets a second")
     delay.add_argument("--packets", type=int, default=200)
     startup = commands.add_parser("startup", help="from exec until packets are captured")
@@ -41,7 +51,9 @@ def main() -> None:
     if os.geteuid() != 0:
         sys.exit("the benchmark makes network namespaces and captures in them: run it as root")
     if options.command == "run":
-        compare.run(options.rounds, options.cases, options.tools, options.quick, options.disk, options.results)
+        compare.run(
+            options.rounds, options.cases, options.tools, options.quick, options.disk, options.results
+        )
     elif options.command == "delay":
         print(single.delay(options.packets))
     elif options.command == "startup":

@@ -1,4 +1,4 @@
-"""One run: a tool is started, meets its load, comes to rest, is stopped, and what it kept and cost is read."""
+"""One run: a tool is started, meets its load, comes to rest, is stopped; what it kept and cost is read."""
 
 import contextlib
 import os
@@ -54,7 +54,9 @@ class Run:
 
 
 def capture(tool: Tool, load: Load, sink: str, directory: Path) -> Run:
-    """Send one load past one tool, in a lab of its own. `sink` is "pipe", or else the output is a file in `directory`.
+    """Send one load past one tool, in a lab of its own, and return what it gave.
+
+    With `sink` "pipe" it writes to a pipe, else to a file in `directory`.
 
     Raises:
         RuntimeError: the tool did not start to capture, or its output is not sound.
@@ -129,7 +131,7 @@ def stop(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
 
 
 def wait_until_capturing(process: subprocess.Popen[bytes], namespace: Namespace) -> float:
-    """Wait until a packet socket of the process runs, then a little more; return when it was, by time.monotonic().
+    """Wait until a packet socket of the process runs, and a little more; return when that was (time.monotonic).
 
     Nobody else captures in the namespace, so any running socket there is the tool's.
 
@@ -173,6 +175,6 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_memory_kib(pid: int) -> int:
-    """Return the peak resident memory. From the process itself: ru_maxrss would begin with its parent's size."""
+    """Return the peak resident memory; not ru_maxrss, which begins with the parent's size."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))

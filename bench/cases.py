@@ -9,7 +9,7 @@ from bench.tools import CAPFIX_VARIANTS, Tool
 
 @dataclass(frozen=True)
 class Case:
-    """One load into one kind of output: "disk", "tmpfs" or "pipe". `variants` are further settings of capfix."""
+    """One load into one output: "disk", "tmpfs" or "pipe". `variants` are further settings of capfix."""
 
     name: str
     load: Load
@@ -35,5 +35,5 @@ CASES = (
     Case("large-tmpfs", LOADS["large"], "tmpfs"),
     Case("small-pipe", LOADS["small"], "pipe"),
     Case("large-pipe", LOADS["large"], "pipe"),
-    Case("framings", LOADS["small"], "disk", ("capfix sll", "capfix sll2", "capfix ethernet"), variants_only=True),
+    Case("framings", LOADS["small"], "disk", ("capfix sll", "capfix sll2", "capfix ethernet"), True),
 )

@@ -17,14 +17,17 @@ _QUICK_SHARE = 20  # a smoke test sends a twentieth
 _TMPFS = Path("/dev/shm")
 
 
-def run(rounds: int, cases: Sequence[str], tools: Sequence[str] | None, quick: bool, disk: Path, results: Path) -> None:
-    """Take all runs and write results.md, results.json and plot.png into `results`; the tables go to stdout too."""
+def run(
+    rounds: int, cases: Sequence[str], tools: Sequence[str] | None, quick: bool, disk: Path, results: Path
+) -> None:
+    """Take all runs; write results.md, results.json and plot.png into `results`, and the tables to stdout."""
     install_missing()
     present, missing = available(tools)
     for name in missing:
         _progress(f"{name} is not installed and is left out")
     chosen = [case for case in CASES if not cases or case.name in cases]
-    startup = {tool.name: median(idle_cost(tool, disk) for _ in range(3)) for tool in [*present, *_variants(chosen, present)]}
+    everyone = {tool.name: tool for tool in [*present, *(t for case in chosen for t in case.tools(present))]}
+    startup = {name: median(idle_cost(tool, disk) for _ in range(rounds)) for name, tool in everyone.items()}
     taken: dict[str, report.Runs] = {}
     for case in chosen:
         if quick:
@@ -39,11 +42,6 @@ def run(rounds: int, cases: Sequence[str], tools: Sequence[str] | None, quick: b
         plot.draw(taken, startup, results / "plot.png")
     except ImportError:
         _progress("no plot: matplotlib is not installed")
-
-
-def _variants(cases: Sequence[Case], present: Sequence[Tool]) -> list[Tool]:
-    named = {tool.name: tool for case in cases for tool in case.tools(present)}
-    return [tool for name, tool in named.items() if tool not in present]
 
 
 def _take(case: Case, tools: Sequence[Tool], rounds: int, disk: Path) -> report.Runs:
@@ -66,11 +64,12 @@ def _page(
     """Return the whole result as Markdown."""
     here = machine.describe(disk)
     names = ", ".join(f"{tool.name} {tool.version}".strip() for tool in present)
-    parts = [f"Medians of {rounds} rounds. {', '.join(f'{key} {value}' for key, value in here.items())}.", names + "."]
+    parts = [f"Medians of {rounds} rounds on {', '.join(here.values())}.", f"{names}."]
     for case in CASES:
         if taken.get(case.name):
-            load = f"{case.load.name} frames" if case.load.frame_lengths else "both directions of a headerless VPN device"
-            parts.append(f"### {case.name}: {load} to {_described(case.output, here['filesystem'])}")
+            parts.append(
+                f"### {case.name}: {case.load.description} to {_described(case.output, here['filesystem'])}"
+            )
             parts.append(report.case_table(taken[case.name], startup, [*present, *CAPFIX_VARIANTS]))
             parts.append(report.ratios(taken[case.name], startup))
     return "\n\n".join(part for part in parts if part)

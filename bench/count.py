@@ -37,7 +37,7 @@ def _count_pcapng(data: mmap.mmap) -> int:
         block_type, length = header(data, at)
         if length < 12 or length % 4:
             raise ValueError(f"pcapng block at offset {at}: total length {length}")
-        packets += block_type == _ENHANCED_PACKET or block_type == _SIMPLE_PACKET
+        packets += block_type in (_ENHANCED_PACKET, _SIMPLE_PACKET)
         at += length
     if at != end:
         raise ValueError(f"pcapng: last block does not end with the file, at {at} of {end}")

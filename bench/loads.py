@@ -1,7 +1,7 @@
 """The loads: what is sent, and the small networks it is sent through.
 
-A lab has `namespace` and `interface`, where to capture; `send(count)`, which returns the seconds it took;
-`offered()`, the packets that reached the interface; and `close()`. Each run gets a lab of its own, so the counters start at 0.
+A lab has `namespace` and `interface`, where to capture; `send(count)`, which returns the seconds it took; `offered()`,
+the packets that reached the interface; and `close()`. Each run gets a lab of its own, so its counters start at 0.
 """
 
 import fcntl
@@ -36,11 +36,19 @@ class Lab(Protocol):
 
 @dataclass(frozen=True)
 class Load:
-    """One kind of traffic: frame lengths in bytes without FCS, sent in turn, or mixed over a VPN device if none."""
+    """One kind of traffic: frame lengths in bytes without FCS, sent in turn; none means the VPN device's."""
 
     name: str
     frame_lengths: tuple[int, ...]
     count: int
+
+    @property
+    def description(self) -> str:
+        """Return the load in words."""
+        lengths = sorted(set(self.frame_lengths))
+        if not lengths:
+            return f"{self.count} packets in and out of a headerless VPN device"
+        return f"{self.count} frames of {' and '.join(map(str, lengths))} bytes"
 
     def lab(self) -> "Lab":
         """Build the network this load runs through."""
@@ -113,8 +121,8 @@ class VethLab:
 class VpnLab:
     """A device that behaves like the Cisco client's: inbound packets arrive on it without Ethernet header.
 
-    Bare IP packets written to the tun device `vpnfeed` are redirected to the ingress of the tap device `cipsec0`, where
-    they have a link-layer header of zero length; what the host sends there has its 14 bytes.
+    Bare IP packets written to the tun device `vpnfeed` are redirected to the ingress of the tap device `cipsec0`,
+    where they have a link-layer header of zero length; what the host sends there has its 14 bytes.
     """
 
     interface = "cipsec0"

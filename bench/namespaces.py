@@ -69,5 +69,7 @@ class Namespace:
         """Return a packet counter of /proc/net/dev: `direction` is "rx" or "tx" as the interface sees it."""
         with self.entered():
             lines = Path("/proc/self/net/dev").read_text().splitlines()
-        fields = next(line.split(":")[1].split() for line in lines if line.strip().startswith(f"{interface}:"))
+        fields = next(
+            line.split(":")[1].split() for line in lines if line.strip().startswith(f"{interface}:")
+        )
         return int(fields[1 if direction == "rx" else 9])

@@ -7,7 +7,7 @@ from bench.capture import Run
 from bench.tools import Tool
 
 _HEADINGS = (
-    *("tool", "offered k/s", "kept", "lost %", "user s", "system s", "CPU s", "less start-up", "us per kept packet"),
+    *("tool", "offered k/s", "kept", "lost %", "user s", "system s", "CPU s", "less start-up", "us/kept"),
     *("peak MiB", "less ring", "output MB", "exact"),
 )
 
@@ -30,7 +30,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def case_table(runs: Runs, startup: dict[str, float], tools: Sequence[Tool]) -> str:
     """Return one case: a line for each tool, medians over its rounds."""
     rings = {tool.name: tool.ring_mib for tool in tools}
-    return table(_HEADINGS, [_line(name, taken, startup.get(name, 0), rings[name]) for name, taken in runs.items()])
+    return table(
+        _HEADINGS, [_line(name, taken, startup.get(name, 0), rings[name]) for name, taken in runs.items()]
+    )
 
 
 def _line(name: str, runs: Sequence[Run], startup: float, ring_mib: int) -> list[str]:

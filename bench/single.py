@@ -14,7 +14,7 @@ from statistics import median, quantiles
 from bench.capture import cpu_seconds, stop, wait_until_capturing
 from bench.loads import VethLab
 from bench.report import table
-from bench.tools import CAPFIX, DUMPCAP, RING_MIB, TCPDUMP, Tool, capfix
+from bench.tools import CAPFIX, DUMPCAP, TCPDUMP, Tool, capfix
 
 _SMALLEST_FRAME = 60
 _BASELINE = [sys.executable, "-c", "import asyncio, ctypes, mmap"]
@@ -22,18 +22,23 @@ _BASELINE = [sys.executable, "-c", "import asyncio, ctypes, mmap"]
 
 def delay(packets: int) -> str:
     """Return a table of the time from sending a packet to the pipe's reader having it, about 20 packets a second."""
-    immediate = ["tcpdump", "-U", "--immediate-mode", "-B", str(RING_MIB * 1024), "-Z", "root"]
+    flushing = [*TCPDUMP.command("vb", "-"), "-U"]  # without -U it waits for a full 4 KiB
     commands = {
         "capfix": CAPFIX.command("vb", "-"),
-        "tcpdump": TCPDUMP.command("vb", "-"),
-        "tcpdump -U --immediate-mode": [*immediate, "-i", "vb", "-w", "-"],
+        "tcpdump -U": flushing,
+        "tcpdump -U --immediate-mode": [*flushing, "--immediate-mode"],
         "dumpcap": DUMPCAP.command("vb", "-"),
     }
     rows = []
     for name, command in commands.items():
         delays = sorted(1000 * seconds for seconds in _delays(command, packets))
-        rows.append([name, f"{median(delays):.1f}", f"{quantiles(delays, n=20)[-1]:.1f}", f"{delays[-1]:.1f}"])
+        rows.append(
+            [name, f"{median(delays):.1f}", f"{quantiles(delays, n=20)[-1]:.1f}", f"{delays[-1]:.1f}"]
+        )
     return table(["delay to a pipe's reader, ms", "median", "95 %", "longest"], rows)
+
+
+_UNCLAIMED_FRAME = bytes.fromhex("020000000002 020000000001 9000")  # an EtherType that nobody answers
 
 
 def _delays(command: Sequence[str], packets: int) -> list[float]:
@@ -49,9 +54,11 @@ def _delays(command: Sequence[str], packets: int) -> list[float]:
             for _ in range(packets):
                 mark = random.randbytes(16)
                 sent[mark] = time.monotonic()
-                sender.send(bytes.fromhex("0200000000020200000000019000") + mark.ljust(_SMALLEST_FRAME - 14, b"\0"))
+                sender.send((_UNCLAIMED_FRAME + mark).ljust(_SMALLEST_FRAME, b"\0"))
                 # Uneven steps, or the packets would keep step with the ring's retire timer.
-                delays += _arrived(process.stdout.fileno(), sent, time.monotonic() + random.uniform(0.02, 0.08))
+                delays += _arrived(
+                    process.stdout.fileno(), sent, time.monotonic() + random.uniform(0.02, 0.08)
+                )
             delays += _arrived(process.stdout.fileno(), sent, time.monotonic() + 2)
         finally:
             stop(process)
@@ -92,7 +99,7 @@ def startup(tools: Sequence[Tool], rounds: int) -> str:
 
 
 def startup_tools(present: Sequence[Tool]) -> list[Tool]:
-    """Return the tools with a ring of 16 MiB where they can be told: setting up 64 MiB takes longer than the rest."""
+    """Return the tools, capfix with a ring of 16 MiB: setting up 64 MiB takes longer than the rest."""
     small = capfix("capfix -B 16", ring_mib=16)
     return [small if tool.name == "capfix" else tool for tool in present]
 
@@ -124,7 +131,9 @@ def idle(tools: Sequence[Tool], seconds: float) -> str:
     with tempfile.TemporaryDirectory() as place:
         processes = [
             lab.namespace.start(
-                tool.command(lab.interface, f"{place}/{number}"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                tool.command(lab.interface, f"{place}/{number}"),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             for number, (tool, lab) in enumerate(zip(tools, labs, strict=True))
         ]

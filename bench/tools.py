@@ -25,8 +25,8 @@ class Report:
 class Tool:
     """One capture tool, or one setting of it.
 
-    `command` makes the argument list from an interface and an output ("-" is standard output); `ends` are two patterns
-    for what it prints when it stops, packets written and packets lost. Not every tool prints them with its output on a pipe.
+    `command` makes the argument list from an interface and an output ("-" is standard output). `ends` are two
+    patterns for what it prints when it stops: packets written, packets lost; not all print them when writing a pipe.
     """
 
     name: str
@@ -85,7 +85,12 @@ NETSNIFF = Tool(
     (r"(\d+)\s+packets passed filter", r"(\d+)\s+packets failed filter"),
     counts_on_pipe=False,
 )
-_PACKAGES = {"tcpdump": "tcpdump", "dumpcap": "wireshark-common", "netsniff-ng": "netsniff-ng", "trafgen": "netsniff-ng"}
+_PACKAGES = {  # in Debian, by program
+    "tcpdump": "tcpdump",
+    "dumpcap": "wireshark-common",
+    "netsniff-ng": "netsniff-ng",
+    "trafgen": "netsniff-ng",
+}
 
 
 def floor() -> Tool:
