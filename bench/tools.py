@@ -50,7 +50,7 @@ def capfix(name: str, *options: str, ring_mib: int = RING_MIB) -> Tool:
         ring = ["-B", str(ring_mib)]
         return [sys.executable, "-m", "capfix", "run", "-i", interface, "-o", output, *ring, *options]
 
-    ends = (r"(\d+) packets? written", r"(\d+) (?:packets? )?(?:dropped|lost)")
+    ends = (r"(\d+) packets? captured", r"(\d+) dropped by the kernel")
     return Tool(name, sys.executable, command, ends, ring_mib)
 
 
