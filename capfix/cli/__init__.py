@@ -11,17 +11,28 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
-from capfix.cli import demo, run, service
-from capfix.cli.build import version_line
 from capfix.errors import CapfixError, UsageError
 
 #: What `add_parser` is given: the object that argparse returns from `add_subparsers`.
 Subparsers = Any
 
+
+def _command(name: str) -> Callable[[Subparsers], None]:
+    """Return the `add_parser` of a command's module, which is imported when it is called."""
+
+    def add_parser(subparsers: Subparsers) -> None:
+        import_module(f"capfix.cli.{name}").add_parser(subparsers)
+
+    return add_parser
+
+
 #: In the order in which `capfix --help` lists them.
-COMMANDS: tuple[Callable[[Subparsers], None], ...] = (run.add_parser, service.add_parser, demo.add_parser)
+COMMANDS: dict[str, Callable[[Subparsers], None]] = {
+    name: _command(name) for name in ("run", "service", "demo")
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A mistake of the user and a failure of the system come out as one sentence on stderr, never as a stack trace.
     """
     try:
-        parsed = _parser().parse_args(arguments)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        parsed = _parser(arguments).parse_args(arguments)
         status: int = parsed.run(parsed)
         if sys.stdout is not None:  # it may have been closed before we were started
             sys.stdout.flush()
@@ -58,13 +70,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return leaving.code if isinstance(leaving.code, int) else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+class _Version(argparse.Action):
+    """Prints the version line, which takes a look at every module, only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from capfix.cli.build import version_line
+
+        print(version_line())
+        parser.exit()
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser, with the one command that `arguments` name or, where they name none, with all."""
     parser = _Parser(
         prog="capfix",
         description="Capture from Linux interfaces that misbehave, with a link-layer header Wireshark can decode.",
     )
-    parser.add_argument("--version", action="version", version=version_line())
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the version, and whether it is compiled"
+    )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add_parser in COMMANDS:
-        add_parser(subparsers)
+    named = [name for name in arguments[:1] if name in COMMANDS]
+    for name in named or COMMANDS:
+        COMMANDS[name](subparsers)
     return parser

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +61,8 @@ def find_ifindex(name: str) -> int:
     try:
         return socket.if_nametoindex(name)
     except (OSError, ValueError) as exc:
+        from difflib import SequenceMatcher  # only here, where nobody waits for the first packet
+
         known = sorted(link_names(), key=lambda other: -SequenceMatcher(None, name, other).ratio())
         raise NoSuchInterfaceError(name, known) from exc
 

@@ -21,7 +21,7 @@ def command(monkeypatch):
             parser.add_argument("--number", type=int)
             parser.set_defaults(run=handler)
 
-        monkeypatch.setattr(cli, "COMMANDS", (add_parser,))
+        monkeypatch.setattr(cli, "COMMANDS", {"try": add_parser})
 
     return use
 
@@ -82,6 +82,13 @@ def test_version_says_whether_it_is_compiled(monkeypatch, capsys, missing, how):
     assert capsys.readouterr().out == f"capfix {capfix.__version__} ({how})\n"
 
 
+def test_a_command_does_not_load_the_others():
+    """A command imports its own module and no other command's, so that capturing starts soon."""
+    program = "import sys; from capfix import cli; cli.main(['run']); print('capfix.cli.demo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
 def test_module_runs_as_a_program():
     """`python -m capfix` runs the same command line."""
     done = subprocess.run([sys.executable, "-m", "capfix", "--version"], capture_output=True, text=True)
@@ -93,7 +100,7 @@ def test_reader_of_stdout_may_leave():
     program = (
         "import sys; from capfix import cli\n"
         "def add(s): s.add_parser('try').set_defaults(run=lambda parsed: print('x' * 1000000) or 0)\n"
-        "cli.COMMANDS = (add,); sys.exit(cli.main(['try']))"
+        "cli.COMMANDS = {'try': add}; sys.exit(cli.main(['try']))"
     )
     shell = f'"{sys.executable}" -c "$PROGRAM" | head -c 1 >/dev/null'
     done = subprocess.run(["sh", "-c", shell], env={"PROGRAM": program}, capture_output=True)
