@@ -14,7 +14,7 @@ class Buffer:
     """
 
     def __init__(self, size: int) -> None:
-        self.view = memoryview(mmap.mmap(-1, size))
+        self.view = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         self.carried = 0
         self.used = 0
 

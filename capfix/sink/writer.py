@@ -56,7 +56,7 @@ class Writer:
             if not self._free:
                 return None
             self._is_waited_for = False
-            self._current = self._free.popleft()
+            self._current = self._free.pop()  # the one used last: the others may never be touched
             self._current.restart(self._carry)
         return self._current
 
