@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capfix.cli.layers import Layers
+from capfix.cli.quick import quick_end, quick_start
 from capfix.config import parse_count, parse_mark, parse_snaplen, parse_stop
 from capfix.errors import CapfixError, FormatError
 from capfix.session.options import DEFAULT_LINK, DIRECTIONS, RunOptions
@@ -167,9 +168,11 @@ def _run(layers: Layers, arguments: argparse.Namespace) -> int:
     if hasattr(arguments, "check_config"):
         print(f"{path or 'the command line'} is sound")
         return 0
-    from capfix.session.start import run_capture
-
-    return run_capture(options, None if path is None else lambda: layers.resolve(arguments, _options))
+    with quick_start():
+        from capfix.session.start import run_capture
+    status = run_capture(options, None if path is None else lambda: layers.resolve(arguments, _options))
+    quick_end()
+    return status
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
