@@ -1,3 +1,4 @@
+from capfix.duplicates cimport SeenPackets
 from capfix.framing cimport Framer
 from capfix.transcode cimport Transcoder
 from capfix.wire.facts cimport Facts
@@ -10,19 +11,23 @@ cdef unsigned int PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OUTGOI
 cdef int HOOK_FORWARD, HOOK_OUTPUT, HOOK_POSTROUTING
 cdef unsigned int MESSAGE_PACKET, _IGNORED, _SEQUENCE_MASK
 cdef Py_ssize_t _MESSAGE_HEADER_LENGTH
-cdef int _DONE, _UNKNOWN_INTERFACE, _LIMIT_REACHED
+cdef int _DONE, _UNKNOWN_INTERFACE, _LIMIT_REACHED, _LATER
 
 cdef class NflogTranscoder(Transcoder):
+    cdef public unsigned long long receipt_ns
+    cdef readonly unsigned long long logged
     cdef readonly unsigned long long lost
+    cdef readonly unsigned long long duplicates
     cdef readonly unsigned long long other_interfaces
+    cdef SeenPackets _seen
     cdef PacketFields _fields
     cdef PacketFields _ahead
     cdef unsigned short[::1] _hardware_types
     cdef unsigned int _next_sequence
-    cdef unsigned long long _receipt_ns
     cdef unsigned long long _bound_ns
     cdef Py_ssize_t _bound_at
     cdef bint _is_read
+    cdef bint _is_new
 
     cdef Py_ssize_t _convert(
         self,
@@ -35,6 +40,7 @@ cdef class NflogTranscoder(Transcoder):
         Py_ssize_t options_length,
     ) noexcept nogil
     cdef Py_ssize_t _read(self, unsigned char* buf) noexcept nogil
+    cdef bint _is_duplicate(self, unsigned char* buf) noexcept nogil
     cdef void _count_gap(self) noexcept nogil
     cdef bint _choose_interface(self) noexcept nogil
     cdef bint _is_wanted(self, unsigned int ifindex) noexcept nogil

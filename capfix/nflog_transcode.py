@@ -34,6 +34,7 @@ from capfix.wire.numbers import (
 )
 
 if not cython.compiled:  # the .pxd file has them otherwise
+    from capfix.duplicates import SeenPackets
     from capfix.framing import Framer
     from capfix.transcode import Transcoder
     from capfix.wire.ip import is_ipv4_group, is_ipv6_group
@@ -43,6 +44,7 @@ if not cython.compiled:  # the .pxd file has them otherwise
 _DONE: Final = int(Stop.DONE)
 _UNKNOWN_INTERFACE: Final = int(Stop.UNKNOWN_INTERFACE)
 _LIMIT_REACHED: Final = int(Stop.LIMIT_REACHED)
+_LATER: Final = int(Stop.LATER)
 
 _MESSAGE_HEADER_LENGTH: Final = MESSAGE_HEADER.size
 _IGNORED: Final = 0xFFFFFFFF  # an interface id that stands for: leave its packets out
@@ -50,23 +52,28 @@ _SEQUENCE_MASK: Final = 0xFFFFFFFF  # sequence numbers have 32 bits
 
 
 class NflogTranscoder(Transcoder):
-    """Turns the packets of one log group into enhanced packet blocks.
+    """Turns the packets of one log group into enhanced packet blocks, but for those that a tap has delivered.
 
-    `lost` counts what the sequence numbers lack, `other_interfaces` packets of interfaces nobody asked for, which
-    only foreign rules log. `malformed_blocks` counts messages that could not be read.
+    Of the packets read, `lost` counts what the sequence numbers lack, `other_interfaces` those of interfaces nobody
+    asked for, which only foreign rules log, and `duplicates` those that were `seen`. `malformed_blocks` counts
+    messages that could not be read. `receipt_ns`, nanoseconds since 1970, is the caller's to set.
     """
 
-    def __init__(self, framer: Framer) -> None:
+    def __init__(self, framer: Framer, seen: SeenPackets | None = None) -> None:
         super().__init__(framer)
+        self._seen = seen
+        self.logged = 0
         self.lost = 0
+        self.duplicates = 0
         self.other_interfaces = 0
         self._fields = PacketFields()
         self._ahead = PacketFields()
         self._next_sequence = 0  # the kernel counts from 0 when a group is bound
-        self._receipt_ns = 0
+        self.receipt_ns = 0
         self._bound_ns = 0
         self._bound_at = 0
         self._is_read = False
+        self._is_new = False
 
     def forget_interfaces(self) -> None:
         """Know no interface any more: a new section begins, where each needs a block of its own."""
@@ -89,11 +96,10 @@ class NflogTranscoder(Transcoder):
         """Leave packets of `ifindex` out, and count them."""
         self.add_interface(ifindex, _IGNORED, None)
 
-    def start_read(self, length: int, receipt_ns: int) -> None:
-        """Begin with what one read returned, `length` bytes at `receipt_ns`, nanoseconds since 1970."""
+    def start(self, block: memoryview, drops: int = 0) -> None:
+        """Begin with what one read returned, at `receipt_ns`. `drops` is for rings: here messages are numbered."""
         self._at = 0
-        self._end = length
-        self._receipt_ns = receipt_ns
+        self._end = len(block)
         self._bound_at = 0
         self._is_read = False
 
@@ -121,6 +127,14 @@ class NflogTranscoder(Transcoder):
                 if self._is_wanted(self._facts.ifindex):
                     self._set_link_facts(buf)
                     self._facts.timestamp_ns = self._time(buf, next_at)
+                    if self._facts.timestamp_ns >= self.until_ns:
+                        self.waiting_ns = self._facts.timestamp_ns
+                        self.stopped_for = _LATER
+                        break
+                    if self._is_duplicate(buf):
+                        self._is_read = False
+                        self._at = next_at
+                        continue
                     before = at
                     at = self.put_packet(buf, self._facts, out, at, room, options, options_length)
                     if self.stopped_for != _DONE:
@@ -147,10 +161,22 @@ class NflogTranscoder(Transcoder):
         if not self._is_read and _is_packet(buf, self._at):
             if read_packet_message(buf, payload_at, self._at + length, self._fields) == 0:
                 self._count_gap()
+                self.logged += 1
                 self._is_read = True
+                self._is_new = True
             else:
                 self.malformed_blocks += 1
         return self._at + _aligned(length)
+
+    def _is_duplicate(self, buf: cython.p_uchar) -> cython.bint:
+        """Ask whether the packet was seen, once: asking counts."""
+        if self._seen is None or not self._is_new:
+            return False
+        self._is_new = False
+        if self._seen.take(buf, self._facts, self._fields.hook):
+            self.duplicates += 1
+            return True
+        return False
 
     def _count_gap(self) -> cython.void:
         sequence: cython.uint
@@ -223,7 +249,7 @@ class NflogTranscoder(Transcoder):
             return self._fields.timestamp_ns
         if self._bound_at > self._at:  # found for a packet before, and still ahead
             return self._bound_ns
-        self._bound_ns = self._receipt_ns
+        self._bound_ns = self.receipt_ns
         self._bound_at = self._end
         while next_at < self._end:
             length = _message_length(buf, next_at, self._end)
@@ -235,7 +261,7 @@ class NflogTranscoder(Transcoder):
                 == 0
                 and self._ahead.timestamp_ns >= 0
             ):
-                if cython.cast(cython.ulonglong, self._ahead.timestamp_ns) < self._receipt_ns:
+                if cython.cast(cython.ulonglong, self._ahead.timestamp_ns) < self.receipt_ns:
                     self._bound_ns = self._ahead.timestamp_ns
                 self._bound_at = next_at
                 break

@@ -81,8 +81,13 @@ class Both:
 
     def read(self, *messages: bytes) -> list[dict[str, Any]]:
         """Return the packets one read of `messages` gives."""
-        self.each("start_read", len(b"".join(messages)), RECEIPT_NS)
+        self.start(*messages)
         return self.convert(*messages)
+
+    def start(self, *messages: bytes) -> None:
+        for transcoder in self.transcoders:
+            transcoder.receipt_ns = RECEIPT_NS
+            transcoder.start(memoryview(b"".join(messages)))
 
     def convert(self, *messages: bytes, **settings: Any) -> list[dict[str, Any]]:
         data = memoryview(b"".join(messages) or b"\0")
@@ -294,7 +299,7 @@ def test_it_stops_at_the_limit_and_goes_on() -> None:
     """No packet is lost or doubled by stopping."""
     both = Both()
     data = [message(INPUT, incoming=7, sequence=number) for number in range(5)]
-    both.each("start_read", len(b"".join(data)), RECEIPT_NS)
+    both.start(*data)
     assert len(both.convert(*data, limit=2)) == 2
     assert both.count("stopped_for") == Stop.LIMIT_REACHED
     assert len(both.convert(*data)) == 3
