@@ -9,11 +9,13 @@ cdef Py_ssize_t PACKET_HEADER_LENGTH, PACKET_TRAILER_LENGTH, PACKET_OVERHEAD
 cdef unsigned int ARPHRD_LOOPBACK
 cdef unsigned int PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, PACKET_OUTGOING
 cdef unsigned int _CHECKSUM_NOT_READY
-cdef int _EMPTY_SLOT, _DONE, _UNKNOWN_INTERFACE, _OUTPUT_FULL, _LIMIT_REACHED
+cdef int _EMPTY_SLOT, _DONE, _UNKNOWN_INTERFACE, _OUTPUT_FULL, _LIMIT_REACHED, _LATER
 
 cdef class Transcoder:
     cdef readonly Framer framer
     cdef readonly int stopped_for
+    cdef public unsigned long long until_ns
+    cdef readonly unsigned long long waiting_ns
     cdef readonly unsigned int unknown_ifindex
     cdef readonly unsigned long long written
     cdef readonly unsigned long long loopback_copies

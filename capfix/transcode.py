@@ -49,14 +49,16 @@ class Stop(IntEnum):
     UNKNOWN_INTERFACE = 1  # `unknown_ifindex` has no interface block yet
     OUTPUT_FULL = 2  # the next packet might not fit the output buffer
     LIMIT_REACHED = 3  # as many packets are written as were asked for
+    LATER = 4  # the next packet, of `waiting_ns`, is not before `until_ns`
 
 
 _DONE: Final = int(Stop.DONE)
 _UNKNOWN_INTERFACE: Final = int(Stop.UNKNOWN_INTERFACE)
 _OUTPUT_FULL: Final = int(Stop.OUTPUT_FULL)
 _LIMIT_REACHED: Final = int(Stop.LIMIT_REACHED)
+_LATER: Final = int(Stop.LATER)
 
-NO_LIMIT: Final = (1 << 62) - 1  # more packets than there can be
+NO_LIMIT: Final = (1 << 62) - 1  # more packets than there can be, and later than any time
 
 # What a packet's block takes beside its data and the caller's options, at most: 3 bytes are padding
 PACKET_OVERHEAD: Final = (
@@ -77,7 +79,8 @@ class Transcoder:
 
     Frames are cut to `snaplen` bytes, header included. With `fix_checksums`, those that the kernel left to the device
     are computed. The loopback interface's outgoing copies are left out, unless `keep_loopback_copies` says that they
-    are the ones asked for.
+    are the ones asked for. Where sources are merged, `until_ns` holds back packets from that time on; it is the
+    caller's to set.
     """
 
     def __init__(
@@ -92,6 +95,8 @@ class Transcoder:
         self._completes_checksums = fix_checksums
         self._keeps_loopback_copies = keep_loopback_copies
         self.stopped_for = _DONE
+        self.until_ns = NO_LIMIT
+        self.waiting_ns = 0
         self.unknown_ifindex = 0
         self.written = 0
         self.loopback_copies = 0
@@ -211,6 +216,10 @@ class Transcoder:
             if not read_packet(buf, self._at, self._end, self._facts):
                 self.malformed_blocks += 1
                 self._left = 0
+                break
+            if self._facts.timestamp_ns >= self.until_ns:
+                self.waiting_ns = self._facts.timestamp_ns
+                self.stopped_for = _LATER
                 break
             before = at
             at = self.put_packet(buf, self._facts, out, at, room, options, options_length)
