@@ -19,8 +19,9 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
 _CAP_SYS_ADMIN_BIT = 21  # linux/capability.h
+_IFA_F_NODAD = 0x02  # linux/if_addr.h
 _NUD_PERMANENT = 0x80  # linux/neighbour.h: never asked for, never forgotten
-_OPERATIONAL_S = 2
+_OPERATIONAL_S = 5
 _ADDR_GEN_MODE_NONE = "1"  # linux/if_link.h, IN6_ADDR_GEN_MODE_NONE
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -36,7 +37,7 @@ class NetworkNamespace:
     kernel's error number, when the kernel refuses.
 
     By default nothing is sent that nobody asked for: IPv6 is off. With `ipv6=True` it is on, without addresses that
-    the kernel makes up and without router solicitations.
+    the kernel makes up and without router solicitations; joining a multicast group is still reported.
 
     Raises:
         PrivilegeError: making a namespace takes CAP_SYS_ADMIN; see `enter_user_namespace`.
@@ -55,7 +56,6 @@ class NetworkNamespace:
         if self.ipv6:
             self.sysctl("ipv6/conf/default/addr_gen_mode", _ADDR_GEN_MODE_NONE)
             self.sysctl("ipv6/conf/default/router_solicitations", "0")
-            self.sysctl("ipv6/conf/default/accept_dad", "0")
         elif Path("/proc/sys/net/ipv6").exists():
             self.sysctl("ipv6/conf/all/disable_ipv6", "1")
             self.sysctl("ipv6/conf/default/disable_ipv6", "1")
@@ -152,9 +152,13 @@ class NetworkNamespace:
         self.netlink(lambda ipr: ipr.link("del", index=index))
 
     def add_address(self, name: str, address: str, prefix_length: int) -> None:
-        """Give an interface an IPv4 or IPv6 address."""
+        """Give an interface an IPv4 or IPv6 address, which can be used at once: duplicates are not looked for."""
         index = self.index(name)
-        self.netlink(lambda ipr: ipr.addr("add", index=index, address=address, prefixlen=prefix_length))
+        self.netlink(
+            lambda ipr: ipr.addr(
+                "add", index=index, address=address, prefixlen=prefix_length, flags=_IFA_F_NODAD
+            )
+        )
 
     def add_neighbour(self, name: str, address: str, mac: str) -> None:
         """Say for good which MAC address an IP address has, so that no ARP or neighbour discovery is sent for it."""
@@ -181,12 +185,18 @@ class NetworkNamespace:
         (peer_namespace or self)._wait_until_operational(peer_name)
 
     def _wait_until_operational(self, name: str) -> None:
-        """Wait for the kernel's link watch, up to two seconds: until then an interface may drop what it should send."""
+        """Wait for the kernel's link watch: until it has given the interface its queue, what is sent is dropped.
+
+        OSError(ETIMEDOUT) when that takes longer than 5 seconds.
+        """
         index = self.index(name)
         deadline = time.monotonic() + _OPERATIONAL_S
         while time.monotonic() < deadline:
-            if self.netlink(lambda ipr: ipr.get_links(index)[0].get("operstate")) == "UP":
+            link = self.netlink(lambda ipr: ipr.get_links(index)[0])
+            if link.get("operstate") == "UP" and link.get("qdisc") != "noop":
                 return
+            time.sleep(0.005)
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), name)
 
 
 def can_make_namespaces() -> bool:

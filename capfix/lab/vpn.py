@@ -77,6 +77,10 @@ class HeaderlessVpn:
         for device in ("all", name, self.feed):
             namespace.sysctl(f"ipv4/conf/{device}/rp_filter", "0")
         namespace.set_up(self.feed)
+        if namespace.ipv6:
+            # Without neighbour discovery the host joins no multicast group for its address, and reports none.
+            index = namespace.index(name)
+            namespace.netlink(lambda ipr: ipr.link("set", index=index, arp=False))
         namespace.set_up(name)
         namespace.add_address(name, LOCAL_ADDRESS, 24)
         namespace.add_neighbour(name, PEER_ADDRESS, PEER_MAC)
