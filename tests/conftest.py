@@ -24,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
             enter_user_namespace()
         except PrivilegeError as error:
             config.stash[_refusal] = str(error)
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        config.stash[_refusal] = "cannot open /dev/net/tun"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

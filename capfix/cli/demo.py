@@ -205,7 +205,7 @@ def _table(
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     titles = {
-        OLD_WAY: "the old way (SOCK_RAW)",
+        OLD_WAY: "old way (SOCK_RAW)",
         **{name: f"--link {link}" for link, name in FRAMINGS.items()},
     }
     for name, title in titles.items():
