@@ -1,14 +1,9 @@
 """What a filter lets through, on real interfaces: tcpdump is asked the same at the same time."""
 
-import shutil
-import signal
 import socket
-import struct
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -27,6 +22,8 @@ from tests.selection_traffic import (
     marked,
     unmarked,
 )
+from tests.tcpdump import Kept, Tcpdump, send
+from tests.tools import need
 
 ETH_P_ALL = 3
 ETHERNET_SIZE = 14
@@ -34,10 +31,6 @@ SLL2_SIZE = 20
 SO_MARK = 36
 
 ALL = EXPRESSIONS + ETHERNET_EXPRESSIONS + ADDRESS_EXPRESSIONS
-
-needs_tcpdump = pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
-
-Kept = set[tuple[int, int]]  # interface index, number of the frame
 
 
 @pytest.fixture(scope="module")
@@ -84,68 +77,6 @@ class PacketSocket:
         }
 
 
-class Tcpdump:
-    """A tcpdump writing to a file.
-
-    libpcap runs the filter itself on what is in the first part of the ring, and then takes every ancillary value for
-    missing, so the first packets of a capture are no measure.
-    """
-
-    def __init__(
-        self, namespace: NetworkNamespace, interface: str, expression: str, path: Path, *more: str
-    ) -> None:
-        self.path = path
-        self.interface = interface
-        # With a short snapshot length a small ring holds all of the frames
-        command = ["tcpdump", "-i", interface, "-n", "-s", "2000", "-B", "2048", "-U", "--immediate-mode"]
-        command += ["-w", str(path)]
-        if interface == "any":
-            command += ["-y", "LINUX_SLL2"]
-        with namespace.entered():
-            self.process = subprocess.Popen(
-                [*command, *more, expression], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-            )
-
-    def listens(self) -> bool:
-        """Wait until it captures, or refuses the expression."""
-        for line in self.process.stderr:
-            if "listening on" in line:
-                return True
-        return False
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=10)
-
-    def kept(self, indexes: dict[str, int]) -> Kept:
-        """Return what it kept, once it has stopped."""
-        kept = set()
-        for frame in pcap_records(self.path.read_bytes()):
-            index = (
-                indexes[self.interface] if self.interface != "any" else struct.unpack_from(">I", frame, 4)[0]
-            )
-            if (number := marked(frame)) is not None:
-                kept.add((index, number))
-        return kept
-
-
-def pcap_records(data: bytes) -> list[bytes]:
-    """Return the packets of a little-endian pcap file."""
-    at, found = 24, []
-    while at + 16 <= len(data):
-        captured = struct.unpack_from("<I", data, at + 8)[0]
-        found.append(data[at + 16 : at + 16 + captured])
-        at += 16 + captured
-    return found
-
-
-def send(namespace: NetworkNamespace, interface: str, sent: tuple[bytes, ...]) -> None:
-    with namespace.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
-        sender.bind((interface, 0))
-        for frame in sent:
-            sender.send(frame)
-
-
 @dataclass
 class Verdicts:
     """What passed one expression: our filter on either kind of socket, and tcpdump's, None where it refused it."""
@@ -158,6 +89,7 @@ class Verdicts:
 @pytest.fixture(scope="module")
 def verdicts(cable, tmp_path_factory) -> dict[tuple[str, str], Verdicts]:
     """What passes each expression on each interface, all asked at the same time."""
+    need("tcpdump")
     directory = tmp_path_factory.mktemp("tcpdump")
     indexes = cable.interfaces()
     found: dict[tuple[str, str], Verdicts] = {}
@@ -203,7 +135,6 @@ def ask(cable, verdicts) -> Callable[[str, str], Verdicts]:
 
 
 @pytest.mark.root
-@needs_tcpdump
 @pytest.mark.parametrize("interface", ["near", "far"])
 @pytest.mark.parametrize("expression", EXPRESSIONS + ETHERNET_EXPRESSIONS)
 def test_named_interface_gives_what_tcpdump_keeps(ask, expression, interface):
@@ -213,7 +144,6 @@ def test_named_interface_gives_what_tcpdump_keeps(ask, expression, interface):
 
 
 @pytest.mark.root
-@needs_tcpdump
 @pytest.mark.parametrize("interface", ["near", "far"])
 @pytest.mark.parametrize("expression", ALL)
 def test_kept_headers_give_what_tcpdump_keeps(ask, expression, interface):
@@ -223,7 +153,6 @@ def test_kept_headers_give_what_tcpdump_keeps(ask, expression, interface):
 
 
 @pytest.mark.root
-@needs_tcpdump
 @pytest.mark.parametrize("expression", ALL)
 def test_any_gives_what_the_named_interfaces_give(ask, expression):
     """On `any` the same frames pass as with tcpdumps on each interface, also where tcpdump refuses `any`."""
@@ -234,7 +163,6 @@ def test_any_gives_what_the_named_interfaces_give(ask, expression):
 
 
 @pytest.mark.root
-@needs_tcpdump
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_any_gives_what_tcpdump_keeps_on_any(ask, expression):
     """What tcpdump understands on `any` passes alike there."""
@@ -243,7 +171,6 @@ def test_any_gives_what_tcpdump_keeps_on_any(ask, expression):
 
 
 @pytest.mark.root
-@needs_tcpdump
 def test_expressions_tell_the_frames_apart(cable, ask):
     """The comparison means something: nearly every expression keeps some frames and refuses some."""
     whole = {(cable.index(name), number) for name in ("near", "far") for number in range(len(frames()))}
