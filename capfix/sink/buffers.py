@@ -1,5 +1,6 @@
 """A buffer of pcapng blocks on their way to the output."""
 
+import contextlib
 import mmap
 import struct
 
@@ -14,7 +15,10 @@ class Buffer:
     """
 
     def __init__(self, size: int) -> None:
-        self.view = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        self.view = memoryview(memory)
         self.carried = 0
         self.used = 0
 
