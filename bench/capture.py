@@ -141,8 +141,8 @@ def wait_until_capturing(process: subprocess.Popen[bytes], namespace: Namespace)
     inside = os.fstat(namespace.fd).st_ino
     deadline = time.monotonic() + _READY_TIMEOUT
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args!r} ended with status {process.returncode} before it captured")
+        if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            raise RuntimeError(f"{process.args!r} ended before it captured")
         with contextlib.suppress(OSError):
             if os.stat(f"/proc/{process.pid}/ns/net").st_ino == inside and _has_running_socket(process.pid):
                 running = time.monotonic()
