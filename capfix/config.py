@@ -3,6 +3,7 @@
 import re
 
 from capfix.errors import UsageError
+from capfix.wire.nflog import HOOKS
 from capfix.wire.pcapng import SNAPLEN
 
 
@@ -65,3 +66,27 @@ def _mark_number(text: str) -> int:
     if number > 0xFFFFFFFF:
         raise ValueError(text)
     return number
+
+
+def parse_group(text: str) -> int:
+    """Return a netfilter log group, 0 to 65535.
+
+    Raises:
+        UsageError: it is not such a number.
+    """
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise UsageError(f"{text!r} is not a log group, a number from 0 to 65535")
+    return int(text)
+
+
+def parse_hooks(text: str) -> tuple[int, ...]:
+    """Return the netfilter hooks of a comma list of their names, as HOOK_ numbers.
+
+    Raises:
+        UsageError: one of them is not a hook's name.
+    """
+    names = text.split(",")
+    for name in names:
+        if name not in HOOKS:
+            raise UsageError(f"{name!r} is not a netfilter hook; choose from {', '.join(HOOKS)}")
+    return tuple(HOOKS[name] for name in dict.fromkeys(names))

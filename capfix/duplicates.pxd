@@ -8,6 +8,7 @@ cdef int _TCP, _UDP, _ICMP, _ICMPV6, _WAYS, _COUNTS, _HOOKS
 cdef class SeenPackets:
     cdef unsigned long long _seed
     cdef Py_ssize_t _mask
+    cdef Py_ssize_t _compared_bytes
     cdef unsigned long long[::1] _identities
     cdef unsigned long long[::1] _times
     cdef unsigned int[::1] _counts
@@ -19,7 +20,9 @@ cdef class SeenPackets:
     cdef Py_ssize_t _find(self, unsigned long long identity, unsigned long long time_ns) noexcept nogil
     cdef Py_ssize_t _replace(self, unsigned long long identity, unsigned long long time_ns) noexcept nogil
 
-cdef unsigned long long identify(unsigned char* buf, Facts facts, unsigned long long seed) noexcept nogil
+cdef unsigned long long identify(
+    unsigned char* buf, Facts facts, unsigned long long seed, Py_ssize_t compared
+) noexcept nogil
 cdef unsigned long long _identify_ipv4(
     unsigned char* buf, Py_ssize_t at, Py_ssize_t captured, unsigned long long state
 ) noexcept nogil

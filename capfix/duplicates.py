@@ -19,6 +19,7 @@ from typing import Final
 import cython
 
 from capfix.wire.numbers import ETH_P_IP, ETH_P_IPV6, PACKET_OUTGOING
+from capfix.wire.pcapng import SNAPLEN
 from capfix.wire.tpacket import decode_ring_block
 
 if not cython.compiled:  # the .pxd file has them otherwise
@@ -45,9 +46,13 @@ _ALL_BITS: Final = 0xFFFFFFFFFFFFFFFF
 class SeenPackets:
     """The packets that a tap has delivered within the last second, as many as there are slots for."""
 
-    def __init__(self, seed: int, slots: int = SLOTS) -> None:
-        """`seed` is a random number of 64 bits, `slots` a power of 2 from 8 on."""
+    def __init__(self, seed: int, slots: int = SLOTS, compared_bytes: int = SNAPLEN) -> None:
+        """`seed` is a random number of 64 bits, `slots` a power of 2 from 8 on.
+
+        `compared_bytes` of each packet are looked at: as many as both sources are sure to have of it.
+        """
         self._seed = seed
+        self._compared_bytes = compared_bytes
         self._mask = slots - 1
         self._identities = array("Q", bytes(8 * slots))
         self._times = array("Q", bytes(8 * slots))
@@ -78,7 +83,7 @@ class SeenPackets:
     def add(self, buf: cython.p_uchar, facts: Facts) -> cython.void:
         """Remember a packet that the tap delivered."""
         slot: cython.Py_ssize_t
-        identity: cython.ulonglong = identify(buf, facts, self._seed)
+        identity: cython.ulonglong = identify(buf, facts, self._seed, self._compared_bytes)
         if identity == 0:
             return
         slot = self._find(identity, facts.timestamp_ns)
@@ -91,7 +96,7 @@ class SeenPackets:
         """Return whether the tap has delivered this packet, which a netfilter hook shows as one more."""
         slot: cython.Py_ssize_t
         at: cython.Py_ssize_t
-        identity: cython.ulonglong = identify(buf, facts, self._seed)
+        identity: cython.ulonglong = identify(buf, facts, self._seed, self._compared_bytes)
         if identity == 0 or hook < 0 or hook >= _HOOKS:
             return False
         slot = self._find(identity, facts.timestamp_ns)
@@ -132,15 +137,21 @@ class SeenPackets:
         return oldest
 
 
-def identify(buf: cython.p_uchar, facts: Facts, seed: cython.ulonglong) -> cython.ulonglong:
-    """Return the hash that a packet is known again by, 0 when it is not IP or its header is not whole."""
+def identify(
+    buf: cython.p_uchar, facts: Facts, seed: cython.ulonglong, compared: cython.Py_ssize_t
+) -> cython.ulonglong:
+    """Return the hash that a packet is known again by, 0 when it is not IP or its header is not whole.
+
+    Only its first `compared` bytes are looked at.
+    """
+    captured: cython.Py_ssize_t = min(compared, cython.cast(cython.Py_ssize_t, facts.captured_length))
     state: cython.ulonglong = _mix(
         seed, facts.ifindex * 2 + (1 if facts.packet_type == PACKET_OUTGOING else 0)
     )
     if facts.protocol == ETH_P_IP:
-        return _identify_ipv4(buf, facts.payload_at, facts.captured_length, state)
+        return _identify_ipv4(buf, facts.payload_at, captured, state)
     if facts.protocol == ETH_P_IPV6:
-        return _identify_ipv6(buf, facts.payload_at, facts.captured_length, state)
+        return _identify_ipv6(buf, facts.payload_at, captured, state)
     return 0
 
 

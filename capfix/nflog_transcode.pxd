@@ -11,6 +11,7 @@ cdef unsigned int PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OUTGOI
 cdef int HOOK_FORWARD, HOOK_OUTPUT, HOOK_POSTROUTING
 cdef unsigned int MESSAGE_PACKET, _IGNORED, _SEQUENCE_MASK
 cdef Py_ssize_t _MESSAGE_HEADER_LENGTH
+cdef unsigned long long _DISORDER_NS
 cdef int _DONE, _UNKNOWN_INTERFACE, _LIMIT_REACHED, _LATER
 
 cdef class NflogTranscoder(Transcoder):
@@ -19,6 +20,8 @@ cdef class NflogTranscoder(Transcoder):
     cdef readonly unsigned long long lost
     cdef readonly unsigned long long duplicates
     cdef readonly unsigned long long other_interfaces
+    cdef bint _merging
+    cdef unsigned long long _last_ns
     cdef SeenPackets _seen
     cdef PacketFields _fields
     cdef PacketFields _ahead
@@ -40,6 +43,7 @@ cdef class NflogTranscoder(Transcoder):
         Py_ssize_t options_length,
     ) noexcept nogil
     cdef Py_ssize_t _read(self, unsigned char* buf) noexcept nogil
+    cdef void _keep_order(self) noexcept nogil
     cdef bint _is_duplicate(self, unsigned char* buf) noexcept nogil
     cdef void _count_gap(self) noexcept nogil
     cdef bint _choose_interface(self) noexcept nogil

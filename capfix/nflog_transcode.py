@@ -6,6 +6,7 @@ Compiled. Headers and blocks are made as for the packets of a ring. What netfilt
   forwarded packet is inbound where it came in by a wanted interface, else outbound where it leaves by one.
 - Only packets from outside carry a time. One without gets that of the next packet in the same read that has one,
   since it was logged before, else that of the read: the latest it can have been, and answers stay behind questions.
+- Where packets are merged with a tap's, none goes back in time by the little that the time of a read may be late.
 - The original length is the IP header's where that is more than was copied.
 - A gap in the sequence numbers is packets lost, to be told on the next packet written.
 """
@@ -32,6 +33,7 @@ from capfix.wire.numbers import (
     PACKET_MULTICAST,
     PACKET_OUTGOING,
 )
+from capfix.wire.pcapng import SNAPLEN
 
 if not cython.compiled:  # the .pxd file has them otherwise
     from capfix.duplicates import SeenPackets
@@ -48,6 +50,7 @@ _LATER: Final = int(Stop.LATER)
 
 _MESSAGE_HEADER_LENGTH: Final = MESSAGE_HEADER.size
 _IGNORED: Final = 0xFFFFFFFF  # an interface id that stands for: leave its packets out
+_DISORDER_NS: Final = 100_000_000  # more than a read is late
 _SEQUENCE_MASK: Final = 0xFFFFFFFF  # sequence numbers have 32 bits
 
 
@@ -59,8 +62,16 @@ class NflogTranscoder(Transcoder):
     messages that could not be read. `receipt_ns`, nanoseconds since 1970, is the caller's to set.
     """
 
-    def __init__(self, framer: Framer, seen: SeenPackets | None = None) -> None:
-        super().__init__(framer)
+    def __init__(
+        self,
+        framer: Framer,
+        snaplen: int = SNAPLEN,
+        merging: bool = False,
+        seen: SeenPackets | None = None,
+    ) -> None:
+        super().__init__(framer, snaplen)
+        self._merging = merging
+        self._last_ns = 0
         self._seen = seen
         self.logged = 0
         self.lost = 0
@@ -127,10 +138,13 @@ class NflogTranscoder(Transcoder):
                 if self._is_wanted(self._facts.ifindex):
                     self._set_link_facts(buf)
                     self._facts.timestamp_ns = self._time(buf, next_at)
+                    if self._merging:
+                        self._keep_order()
                     if self._facts.timestamp_ns >= self.until_ns:
                         self.waiting_ns = self._facts.timestamp_ns
                         self.stopped_for = _LATER
                         break
+                    self._last_ns = self._facts.timestamp_ns
                     if self._is_duplicate(buf):
                         self._is_read = False
                         self._at = next_at
@@ -167,6 +181,11 @@ class NflogTranscoder(Transcoder):
             else:
                 self.malformed_blocks += 1
         return self._at + _aligned(length)
+
+    def _keep_order(self) -> cython.void:
+        """Give the packet the time of the one before where its own is earlier; a clock may be set back, though."""
+        if self._facts.timestamp_ns < self._last_ns < self._facts.timestamp_ns + _DISORDER_NS:
+            self._facts.timestamp_ns = self._last_ns
 
     def _is_duplicate(self, buf: cython.p_uchar) -> cython.bint:
         """Ask whether the packet was seen, once: asking counts."""

@@ -60,12 +60,14 @@ def log(packet: Packet | bytes, hook: int = INPUT, time_ns: int = 0, ifindex: in
     return message(hook, payload, protocol=protocol, time=(seconds, ns // 1000), **side)
 
 
-def left(shown: Sequence[RingPacket], logged: Sequence[bytes], slots: int = 64) -> int:
+def left(
+    shown: Sequence[RingPacket], logged: Sequence[bytes], slots: int = 64, compared_bytes: int = 65536
+) -> int:
     """Return how many of netfilter's packets are left, and check that the others are counted."""
     counts = set()
     for frame, dedup, transcode in COPIES:
-        seen = dedup.SeenPackets(12345, slots)
-        transcoder = transcode.NflogTranscoder(frame.Framer(LINKTYPE_LINUX_SLL2), seen)
+        seen = dedup.SeenPackets(12345, slots, compared_bytes)
+        transcoder = transcode.NflogTranscoder(frame.Framer(LINKTYPE_LINUX_SLL2), seen=seen)
         for ifindex in (IFINDEX, IFINDEX + 1):
             transcoder.add_interface(ifindex, 0, None, 1)
         seen.add_ring_block(memoryview(ring_block(shown)))
@@ -148,6 +150,14 @@ def test_what_netfilter_reassembled_stays() -> None:
         IP(src="10.0.0.1", dst="10.0.0.2", id=9, proto=17, frag=5) / Raw(data[40:]),
     ]
     assert left([tap(fragment) for fragment in fragments], [log(whole)]) == 1
+
+
+def test_what_one_side_cut_off_is_not_compared() -> None:
+    """With a snapshot length the two have different lengths of the same packet."""
+    cut = replace(tap(bytes(UDP4)[:30]), original_length=len(UDP4))
+    assert left([cut], [log(UDP4)], compared_bytes=30) == 0
+    assert left([cut], [log(UDP4)], compared_bytes=31) == 1
+    assert left([cut], [log(UDP4)], compared_bytes=19) == 1
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x45", bytes(19), b"\x4f" + bytes(30), b"\x55" + bytes(40)])

@@ -65,8 +65,15 @@ def ethernet(header: bytes = MAC + PEER + b"\x08\x00", kind: int = ETHERNET) -> 
 class Both:
     """A compiled and an uncompiled transcoder that are given the same and must give the same."""
 
-    def __init__(self, link_type: int = LINKTYPE_LINUX_SLL2, interfaces: tuple[int, ...] = (7, 9)) -> None:
-        self.transcoders = [transcode.NflogTranscoder(frame.Framer(link_type)) for frame, transcode in COPIES]
+    def __init__(
+        self,
+        link_type: int = LINKTYPE_LINUX_SLL2,
+        interfaces: tuple[int, ...] = (7, 9),
+        **settings: Any,
+    ) -> None:
+        self.transcoders = [
+            transcode.NflogTranscoder(frame.Framer(link_type), **settings) for frame, transcode in COPIES
+        ]
         for ifindex in interfaces:
             self.each("add_interface", ifindex, ifindex * 10, MAC, ETHERNET)
 
@@ -265,6 +272,32 @@ def test_a_packet_without_time_gets_the_latest_it_can_have_been() -> None:
     )
     early_ns, late_ns = 1_700_000_000_000_007_000, 1_700_000_009_000_000_000
     assert [entry["time"] for entry in found] == [early_ns] * 3 + [RECEIPT_NS, late_ns, RECEIPT_NS]
+
+
+def test_merged_packets_keep_their_order() -> None:
+    """A time a little before the last packet's becomes that; one far before it stands, the clock was set back."""
+    both = Both(merging=True)
+    (first,) = both.read(message(OUTPUT, outgoing=9))
+    times = [(1_700_000_000, 999_990), (1_699_999_000, 0), (1_700_000_002, 0)]
+    found = both.read(*(message(INPUT, incoming=7, time=time) for time in times))
+    assert first["time"] == RECEIPT_NS
+    assert [entry["time"] for entry in found] == [RECEIPT_NS, 1_699_999_000 * 10**9, 1_700_000_002 * 10**9]
+
+
+def test_it_stops_before_a_later_packet() -> None:
+    """What is not before `until_ns` waits, is told, and comes once."""
+    both = Both()
+    data = [message(INPUT, incoming=7, sequence=n, time=(1_700_000_000 + n, 0)) for n in range(3)]
+    for transcoder in both.transcoders:
+        transcoder.until_ns = 1_700_000_001 * 10**9
+    assert len(both.read(*data)) == 1
+    assert both.count("stopped_for") == Stop.LATER
+    assert both.count("waiting_ns") == 1_700_000_001 * 10**9
+    for transcoder in both.transcoders:
+        transcoder.until_ns = 1_700_000_002 * 10**9 + 1
+    assert len(both.convert(*data)) == 2
+    assert both.count("stopped_for") == Stop.DONE
+    assert both.count("lost") == 0
 
 
 def test_other_messages_are_passed_over() -> None:

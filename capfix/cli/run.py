@@ -7,9 +7,9 @@ from typing import Any
 
 from capfix.cli.layers import Layers
 from capfix.cli.quick import quick_end, quick_start
-from capfix.config import parse_count, parse_mark, parse_snaplen, parse_stop
+from capfix.config import parse_count, parse_group, parse_hooks, parse_mark, parse_snaplen, parse_stop
 from capfix.errors import CapfixError, FormatError
-from capfix.session.options import DEFAULT_LINK, DIRECTIONS, RunOptions
+from capfix.session.options import DEFAULT_LINK, DIRECTIONS, NFLOG_RULES, SOURCES, RunOptions
 from capfix.wire.ethernet import parse_mac
 from capfix.wire.numbers import LINK_TYPES
 from capfix.wire.pcapng import SNAPLEN
@@ -79,6 +79,7 @@ def add_parser(subparsers: Any) -> None:
         help="size of the kernel's ring, all interfaces together; default: by free memory, at most 64",
     )
     _add_selection(parser)
+    _add_source(parser)
     parser.add_argument(
         "--wait",
         action="store_true",
@@ -107,6 +108,35 @@ def add_parser(subparsers: Any) -> None:
     )
     layers = Layers(parser)
     parser.set_defaults(run=functools.partial(_run, layers))
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where packets come from."""
+    parser.add_argument(
+        "--source",
+        choices=SOURCES,
+        default="packet",
+        help="where packets come from: a packet socket (packet), netfilter's log (nflog), which sees what taps never "
+        "see, both, or what netfilter shows beyond the packet socket (auto); default %(default)s",
+    )
+    parser.add_argument(
+        "--nflog-group",
+        type=_argument(parse_group),
+        metavar="N",
+        help="the log group to use; default: the first free one from 1007 on",
+    )
+    parser.add_argument(
+        "--nflog-rules",
+        choices=NFLOG_RULES,
+        help="make nftables rules that last as long as the capture (auto, the default), or use your own (none)",
+    )
+    parser.add_argument(
+        "--nflog-hooks",
+        type=_argument(parse_hooks),
+        metavar="HOOKS",
+        help="where to make rules: a comma list of prerouting, input, forward, output, postrouting; "
+        "default: input,forward,output",
+    )
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
@@ -194,6 +224,10 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         fix_checksums=arguments.fix_checksums,
         wait=arguments.wait,
         user=arguments.user,
+        source=arguments.source,
+        nflog_group=arguments.nflog_group,
+        nflog_rules=arguments.nflog_rules,
+        nflog_hooks=arguments.nflog_hooks,
         quiet=arguments.quiet,
         verbose=arguments.verbose,
     )

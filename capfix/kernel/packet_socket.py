@@ -56,6 +56,7 @@ class PacketRing:
             CaptureError: the kernel has no memory for such a ring, or refuses it for another reason.
         """
         self.block_size, self.block_count = ring_geometry(ring_size_bytes)
+        self._retire_timeout_ms = retire_timeout_ms
         self.received = 0
         self.dropped = 0
         self._next = 0
@@ -95,6 +96,13 @@ class PacketRing:
         self._memory = mmap.mmap(self.socket.fileno(), size)
         self._view = memoryview(self._memory)
         self._blocks = [self._view[at : at + self.block_size] for at in range(0, size, self.block_size)]
+
+    def description(self) -> str:
+        """Return what it is, in words."""
+        return (
+            f"ring of {self.block_count} blocks of {self.block_size >> 10} KiB, "
+            f"retired after {self._retire_timeout_ms} ms"
+        )
 
     def fileno(self) -> int:
         """Return the socket's descriptor: readable when a ring block is ready."""
@@ -141,9 +149,12 @@ class PacketRing:
         """Return whether the interface the socket was bound to still exists, up or down."""
         return bool(self.socket.getsockname()[0])
 
-    def ready(self) -> memoryview | None:
-        """Return the next ring block that the kernel has given us, or None. It is ours until `release`."""
-        block = self._blocks[self._next]
+    def ready(self, ahead: int = 0) -> memoryview | None:
+        """Return the next ring block that the kernel has given us, or None. It is ours until `release`.
+
+        `ahead` looks that many ring blocks behind the next one, fewer than there are.
+        """
+        block = self._blocks[(self._next + ahead) % self.block_count]
         if load_acquire(block, RING_BLOCK_STATUS_OFFSET) & TP_STATUS_USER:
             return block
         return None

@@ -14,6 +14,7 @@ from capfix.kernel.links import read_link
 from capfix.kernel.packet_socket import ANY
 from capfix.session.notify import ServiceManager
 from capfix.session.options import CHANGEABLE, RunOptions, option_name
+from capfix.session.order import Order
 from capfix.session.report import Counts, Report
 from capfix.session.section import Section
 from capfix.session.source import PacketSource
@@ -30,6 +31,7 @@ LIVE_INTERVAL_S: Final = 1.0
 SERVICE_STATUS_INTERVAL_S: Final = 5.0
 BLOCKS_AT_ONCE: Final = 32  # ring blocks converted before the loop looks at signals and timers again
 STALLED_READER_S: Final = 1.0  # how long a pipe's reader is waited for once somebody wants us to end
+HOLD_INTERVAL_S: Final = 0.02  # how often packets that wait for another source's are looked at
 GONE_INTERVAL_S: Final = 1.0  # how often an interface that is down is looked for
 LARGEST_OWN_BLOCKS: Final = 4096  # room for the blocks that are not packets, for one interface
 
@@ -41,6 +43,7 @@ class Capture:
         self,
         options: RunOptions,
         sources: list[PacketSource],
+        order: Order,
         target: FileTarget | PipeTarget,
         section: Section,
         report: Report,
@@ -51,6 +54,7 @@ class Capture:
     ) -> None:
         self._options = options
         self._sources = sources
+        self._order = order
         self._section = section
         self._report = report
         self._service = service
@@ -62,6 +66,7 @@ class Capture:
         self._status = 0
         self._owed = b""  # an interface block that the packet converted next needs before it
         self._is_paused = False
+        self._is_holding = False
         self._is_stopping = False
         self._is_ended = False
         self._is_flush_due = False
@@ -136,23 +141,34 @@ class Capture:
             if not self._convert_block(source):
                 return
             converted += 1
-        if converted:
+        if self._order.is_holding:
+            self._hold()
+        elif any(source.is_converting for source in self._sources):  # more is there than wakes us
+            self._loop.call_soon(self._on_packets)
+        if converted or self._order.is_holding:
             self._flush_later()
         else:  # readable for another reason
             for source in self._sources:
                 self._look_for_error(source)
 
     def _next_source(self) -> PacketSource | None:
-        """Return the source whose next ring block is the oldest: so packets are in order within one retire time."""
-        ready = [
-            (at, n)
-            for n, source in enumerate(self._sources)
-            if (at := source.first_timestamp_ns()) is not None
-        ]
-        return self._sources[min(ready)[1]] if ready else None
+        return self._order.next(time.time_ns(), time.monotonic_ns())
+
+    def _hold(self) -> None:
+        """Leave the sources alone for a moment: packets that wait for another source's keep them readable."""
+        self._stop_listening()
+        if not self._is_holding:
+            self._is_holding = True
+            self._loop.call_later(HOLD_INTERVAL_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._is_holding = False
+        if not self._is_paused and not self._is_stopping and not self._is_ended:
+            self._listen()
+            self._on_packets()
 
     def _convert_block(self, source: PacketSource) -> bool:
-        """Convert one ring block and give it back; False when that has to wait or the capture is over."""
+        """Convert one ring block and give it back, or what of it is due; False when that has to wait or all is over."""
         block = source.ring.ready()
         assert block is not None
         transcoder = source.transcoder
@@ -171,9 +187,9 @@ class Capture:
             if transcoder.written > written:
                 source.options = b""
             match transcoder.stopped_for:
-                case Stop.DONE:
-                    source.is_converting = False
-                    source.ring.release()
+                case Stop.DONE | Stop.LATER as stop:
+                    if stop == Stop.DONE:
+                        source.finish()
                     if self._streaming:
                         self._writer.submit()
                     if self._packets_left() == 0:  # known only now if the last packet ends its ring block
@@ -357,6 +373,7 @@ class Capture:
             output_lost=self._writer.lost_packets,
             loopback_copies=sum(transcoder.loopback_copies for transcoder in transcoders),
             not_carried=sum(transcoder.not_carried for transcoder in transcoders),
+            duplicates=sum(source.duplicates for source in self._sources),
             headers_kept=framer.headers_kept,
             headers_missing=framer.headers_missing,
             headers_stale=framer.headers_stale,
@@ -455,6 +472,7 @@ class Capture:
         """Convert what is left in the rings, as the writer makes room, then end."""
         if self._is_ended or self._is_paused:
             return
+        self._order.stop_waiting()
         self._on_packets()
         if self._next_source() is None:
             self._end()

@@ -5,12 +5,16 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from capfix.errors import ContradictionError
+from capfix.wire.nflog import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT
 from capfix.wire.numbers import LINK_TYPES
 from capfix.wire.pcapng import SNAPLEN
 
 ANY_NAME: Final = "any"
 DEFAULT_LINK: Final = "sll"
 DIRECTIONS: Final = ("in", "out", "inout")
+SOURCES: Final = ("packet", "nflog", "both", "auto")
+NFLOG_RULES: Final = ("auto", "none")
+DEFAULT_HOOKS: Final = (HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT)
 LARGEST_RING_MIB: Final = 4095  # the ring's size in bytes is a 32-bit number
 
 #: The fields that a running capture can take over from a configuration file that has changed.
@@ -24,8 +28,8 @@ _OPTION_NAMES: Final = {"interfaces": "interface", "duration": "stop", "ring_siz
 class RunOptions:
     """The options of `capfix run`, as they were meant: addresses as 6 bytes, durations in seconds.
 
-    `filter` is in libpcap's language, `mark` a value and a mask of skb->mark, `snaplen` in bytes. None leaves the
-    choice to capfix, or the limit out.
+    `filter` is in libpcap's language, `mark` a value and a mask of skb->mark, `snaplen` in bytes, `nflog_hooks`
+    HOOK_ numbers. None leaves the choice to capfix, or the limit out.
     """
 
     interfaces: tuple[str, ...]
@@ -45,6 +49,10 @@ class RunOptions:
     fix_checksums: bool = False
     wait: bool = False
     user: str | None = None
+    source: str = "packet"
+    nflog_group: int | None = None
+    nflog_rules: str | None = None
+    nflog_hooks: tuple[int, ...] | None = None
     quiet: bool = False
     verbose: bool = False
 
@@ -74,6 +82,44 @@ class RunOptions:
             yield f"a snapshot length of {self.snaplen} bytes cannot be; say 1 to {SNAPLEN}"
         if self.ring_size_mib is not None and self.ring_size_mib > LARGEST_RING_MIB:
             yield f"--ring-size {self.ring_size_mib} MiB is too large; the most is {LARGEST_RING_MIB}"
+        yield from self._source_problems()
+
+    def _source_problems(self) -> Iterator[str]:
+        """Yield what does not go with the source."""
+        if self.source not in SOURCES:
+            yield f"unknown source {self.source!r}; choose from {', '.join(SOURCES)}"
+        of_netfilter = {
+            "--nflog-group": self.nflog_group is not None,
+            "--nflog-rules": self.nflog_rules is not None,
+            "--nflog-hooks": self.nflog_hooks is not None,
+        }
+        of_packet_sockets = {
+            "--filter": self.filter is not None,
+            "--mark": self.mark is not None,
+            "--direction": self.direction != "inout",
+            "--keep-headers": self.keep_headers,
+        }
+        if self.source == "packet":
+            yield from (
+                f"{name} needs --source nflog, both or auto" for name, given in of_netfilter.items() if given
+            )
+            return
+        yield from (
+            f"{name} needs --source packet; what netfilter logs, rules of your own can choose"
+            for name, given in of_packet_sockets.items()
+            if given
+        )
+        if self.nflog_rules == "none" and self.nflog_hooks is not None:
+            yield "--nflog-hooks says where capfix makes rules, and --nflog-rules none that it makes none"
+        if self.nflog_rules == "none" and self.nflog_group is None:
+            yield "--nflog-rules none needs --nflog-group: the group that your own rules log to"
+
+    @property
+    def hooks(self) -> tuple[int, ...]:
+        """The hooks at which rules are to be made, none where they are the user's own."""
+        if self.nflog_rules == "none":
+            return ()
+        return DEFAULT_HOOKS if self.nflog_hooks is None else self.nflog_hooks
 
     def differences(self, other: "RunOptions") -> set[str]:
         """Return the names of the fields in which `other` differs."""

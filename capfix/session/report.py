@@ -17,6 +17,7 @@ class Counts:
     output_lost: int = 0
     loopback_copies: int = 0
     not_carried: int = 0
+    duplicates: int = 0
     headers_kept: int = 0
     headers_missing: int = 0
     headers_stale: int = 0
@@ -71,6 +72,8 @@ class Report:
             self.say(f"{_packets(counts.output_lost)} captured but lost to the output")
         if counts.loopback_copies:
             self.detail(f"{counts.loopback_copies} outgoing copies left out on the loopback interface")
+        if counts.duplicates:
+            self.say(f"{_packets(counts.duplicates)} of netfilter left out: the tap delivered the same")
         if counts.not_carried:
             self.say(
                 f"{_packets(counts.not_carried)} left out: of types that {link} headers cannot carry; "

@@ -1,15 +1,16 @@
 """A packet socket as a source of the capture: its ring, its transcoder, and the interfaces it has shown."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
+from capfix.duplicates import SeenPackets
 from capfix.errors import CaptureError
 from capfix.kernel.links import Link, interface_drops, read_link
-from capfix.kernel.packet_socket import ANY, PacketRing
+from capfix.kernel.packet_socket import ANY
 from capfix.session.options import ANY_NAME
 from capfix.session.section import Section
-from capfix.transcode import Transcoder
+from capfix.transcode import Stop, Transcoder
 from capfix.wire.numbers import ARPHRD_ETHER
 from capfix.wire.pcapng import InterfaceStatistics, encode_comment, encode_interface_statistics
 from capfix.wire.tpacket import decode_ring_block
@@ -32,26 +33,70 @@ class _Shown:
     dropped: int | None = None
 
 
+class Ring(Protocol):
+    """What a source reads from, as PacketRing has it."""
+
+    block_count: int
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def dropped(self) -> int: ...
+
+    def description(self) -> str: ...
+
+    def fileno(self) -> int: ...
+
+    def bind(self, ifindex: int) -> None: ...
+
+    def be_promiscuous(self, ifindex: int) -> None: ...
+
+    def take_error(self) -> int: ...
+
+    def is_bound(self) -> bool: ...
+
+    def ready(self, ahead: int = 0) -> memoryview | None: ...
+
+    def drops_before(self) -> int: ...
+
+    def release(self) -> None: ...
+
+    def refresh_statistics(self) -> None: ...
+
+    def accept_all(self) -> None: ...
+
+    def reject_all(self) -> None: ...
+
+
 class PacketSource:
     """Packets of one interface, or of all, from a ring.
 
     The interface of that name may go and another come in its place: `ifindex` is None meanwhile. Its packets are the
     same interface block's if name, address and hardware type are the same.
+
+    What the ring's packets are is told to `seen`, where there is one, before anything is converted.
     """
+
+    suffix = ""  # what the names in interface blocks end with
+    waits_for_others = False  # its packets may only be converted when other sources have shown theirs
 
     def __init__(
         self,
         name: str,
         ifindex: int | None,
-        ring: PacketRing,
+        ring: Ring,
         transcoder: Transcoder,
         promiscuous: bool = False,
+        seen: SeenPackets | None = None,
     ) -> None:
         self.name = name
         self.ifindex = ifindex
         self.ring = ring
         self.transcoder = transcoder
         self._promiscuous = promiscuous
+        self._seen = seen
+        self._looked_ahead = 0  # ring blocks that `seen` knows
         self.is_converting = False  # a ring block is begun and not finished
         self.options = b""  # encoded options for the next packet written
         self._shown: list[_Shown] = []
@@ -65,9 +110,35 @@ class PacketSource:
         self._started_ns = 0
 
     def first_timestamp_ns(self) -> int | None:
-        """Return when the first packet of the next ring block came; None while no ring block is ready."""
+        """Return when the next packet came; None while no ring block is ready."""
         block = self.ring.ready()
-        return None if block is None else decode_ring_block(block).first_timestamp_ns
+        if block is None:
+            return None
+        if self.is_converting and self.transcoder.stopped_for == Stop.LATER:
+            return self.transcoder.waiting_ns
+        return decode_ring_block(block).first_timestamp_ns
+
+    def look_ahead(self) -> None:
+        """Tell `seen` of all ring blocks that have become ready."""
+        if self._seen is None:
+            return
+        while self._looked_ahead < self.ring.block_count:
+            block = self.ring.ready(self._looked_ahead)
+            if block is None:
+                break
+            self._seen.add_ring_block(block)
+            self._looked_ahead += 1
+
+    def finish(self) -> None:
+        """Give the ring block that was converted back."""
+        self.is_converting = False
+        self.ring.release()
+        self._looked_ahead = max(self._looked_ahead - 1, 0)
+
+    @property
+    def duplicates(self) -> int:
+        """How many packets were left out because another source has them."""
+        return 0
 
     # The interface
 
@@ -98,7 +169,7 @@ class PacketSource:
         self._links[link.ifindex] = link
         for shown in self._shown:
             if link.ifindex in shown.ifindexes:
-                self.transcoder.add_interface(link.ifindex, shown.interface_id, link.mac)
+                self._add_interface(shown.interface_id, link)
 
     def detach(self, now_ns: int) -> None:
         """Take no more packets: the interface has gone, or is no longer called so."""
@@ -111,13 +182,7 @@ class PacketSource:
 
     def begin_section(self, section: Section, now_ns: int) -> bytes:
         """Return the interface block that this source has from the section's beginning."""
-        self._shown.clear()
-        self.transcoder.forget_interfaces()
-        self._counting = None
-        self.ring.refresh_statistics()
-        self._received_before = self.ring.received
-        self._dropped_before = self.ring.dropped
-        self._started_ns = now_ns
+        self._forget_section(now_ns)
         if self.ifindex == ANY:
             return self._show_pseudo_interface(
                 section, ANY_NAME, "all interfaces: counts of the socket, and packets whose interface is gone"
@@ -126,8 +191,17 @@ class PacketSource:
             return self._show_pseudo_interface(section, self.name, "not present yet")
         return self.announce(section, self.ifindex)
 
+    def _forget_section(self, now_ns: int) -> None:
+        self._shown.clear()
+        self.transcoder.forget_interfaces()
+        self._counting = None
+        self.ring.refresh_statistics()
+        self._received_before = self.ring.received
+        self._dropped_before = self.ring.dropped
+        self._started_ns = now_ns
+
     def _show_pseudo_interface(self, section: Section, name: str, description: str) -> bytes:
-        interface_id, block = section.pseudo_interface(name, description)
+        interface_id, block = section.pseudo_interface(name + self.suffix, description)
         self._counting = _Shown(interface_id, None, None, received=0, dropped=0)
         self._shown.append(self._counting)
         return block
@@ -141,14 +215,14 @@ class PacketSource:
         shown = next((shown for shown in self._shown if shown.link and _same_device(shown.link, link)), None)
         block = b""
         if shown is None:
-            interface_id, block = section.interface(link)
+            interface_id, block = section.interface(replace(link, name=link.name + self.suffix))
             shown = _Shown(interface_id, link, interface_drops(link))
             self._shown.append(shown)
         elif self.ifindex == ANY:
             self._notes[ifindex] = f"{link.name} was made anew; now it is ifindex {ifindex}"
         shown.link = link
         shown.ifindexes.append(ifindex)
-        self.transcoder.add_interface(ifindex, shown.interface_id, link.mac)
+        self._add_interface(shown.interface_id, link)
         if ifindex == self.ifindex:
             self._counting = shown
             shown.received, shown.dropped = shown.received or 0, shown.dropped or 0
@@ -156,6 +230,9 @@ class PacketSource:
         if note is not None:
             self.options = encode_comment(note)
         return block
+
+    def _add_interface(self, interface_id: int, link: Link) -> None:
+        self.transcoder.add_interface(link.ifindex, interface_id, link.mac)
 
     def _link(self, ifindex: int) -> Link | None:
         """Return what is known of an interface: as it is now, for its address may be younger than itself, or was."""

@@ -5,27 +5,34 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from capfix.duplicates import SeenPackets
 from capfix.errors import NoSuchInterfaceError
-from capfix.framing import LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
+from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
 from capfix.kernel import link_events, privileges
 from capfix.kernel.filters import Selection, selection_program
 from capfix.kernel.links import find_ifindex, read_link
+from capfix.kernel.nflog import NflogSocket
 from capfix.kernel.packet_socket import ANY, PacketRing
+from capfix.nflog_transcode import NflogTranscoder
 from capfix.session.capture import Capture
+from capfix.session.nflog_source import LogReads, NflogSource
 from capfix.session.notify import ServiceManager
 from capfix.session.options import ANY_NAME, RunOptions
+from capfix.session.order import Order
 from capfix.session.report import Report
 from capfix.session.section import Section, describe_fakes
 from capfix.session.source import PacketSource
 from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
 from capfix.transcode import COMPILED, Transcoder
 from capfix.wire.bpf import Program, program_text
+from capfix.wire.nflog import MAX_COPY_RANGE
 from capfix.wire.numbers import ARPHRD_ETHER, LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
 
 # How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
 # at later, and each wake-up costs.
 STREAMING_RETIRE_MS: Final = 2
 FILE_RETIRE_MS: Final = 100
+MERGING_RETIRE_MS: Final = 50  # netfilter's packets wait for the tap's
 
 LARGEST_DEFAULT_RING: Final = 64 << 20
 SMALLEST_DEFAULT_RING: Final = 4 << 20
@@ -50,26 +57,32 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     ifindexes = [_ifindex(name, options.wait) for name in options.interfaces]
     streaming = is_streaming(options.output)
     retire_timeout_ms = STREAMING_RETIRE_MS if streaming else FILE_RETIRE_MS
+    merging = options.source in ("both", "auto")
+    if merging:
+        retire_timeout_ms = min(retire_timeout_ms, MERGING_RETIRE_MS)
     framer = Framer(link_type, options.local_mac, options.peer_mac, options.keep_headers)
-    sources = [
-        PacketSource(
-            name,
-            ifindex,
-            _open_ring(options, ifindex, retire_timeout_ms, program),
-            Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
-            options.promiscuous,
-        )
-        for name, ifindex in zip(options.interfaces, ifindexes, strict=True)
-    ]
+    seen = _seen_packets(options)
+    sources: list[PacketSource] = []
+    if options.source != "packet":  # first: it takes a capability that fewer have
+        sources.append(_nflog_source(options, framer, seen))
+    if options.source != "nflog":
+        sources = [
+            PacketSource(
+                name,
+                ifindex,
+                _open_ring(options, ifindex, retire_timeout_ms, program),
+                Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
+                options.promiscuous,
+                seen,
+            )
+            for name, ifindex in zip(options.interfaces, ifindexes, strict=True)
+        ] + sources
     if not COMPILED:
         report.say("running uncompiled, hundreds of times slower: reinstall where a C compiler is")
     if program is not None:
         report.detail(f"the filter in the kernel:\n{program_text(program)}")
     for source in sources:
-        report.detail(
-            f"{source.name}: ring of {source.ring.block_count} blocks of {source.ring.block_size >> 10} KiB, "
-            f"retired after {retire_timeout_ms} ms"
-        )
+        report.detail(f"{source.name}: {source.ring.description()}")
     if not service.is_there or os.geteuid() == 0:  # else the unit states what is held, and holds to it
         _give_up_privileges(options, report)
     target = open_output(options.output)
@@ -77,6 +90,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     capture = Capture(
         options=options,
         sources=sources,
+        order=Order(sources, merging),
         target=target,
         section=section,
         report=report,
@@ -104,13 +118,42 @@ def _open_ring(
     options: RunOptions, ifindex: int | None, retire_timeout_ms: int, program: Program | None
 ) -> PacketRing:
     """Return a ring for one of the options' interfaces that takes nothing in yet, but is ready to."""
-    size = options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()
-    ring = PacketRing(size // len(options.interfaces), retire_timeout_ms, options.keep_headers)
+    ring = PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers)
     if program is not None:
         ring.attach_filter(program)
     if options.promiscuous and ifindex and read_link(ifindex).hardware_type == ARPHRD_ETHER:
         ring.be_promiscuous(ifindex)
     return ring
+
+
+def _buffer_size(options: RunOptions) -> int:
+    """Return the bytes of one ring, or of what may wait in the socket of a log group."""
+    size = options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()
+    return size // len(options.interfaces)
+
+
+def _seen_packets(options: RunOptions) -> SeenPackets | None:
+    """Return the memory that --source auto needs. What a snapshot length cut off cannot be compared."""
+    if options.source != "auto":
+        return None
+    compared = max(options.snaplen - HEADER_LIMIT, 0)
+    return SeenPackets(int.from_bytes(os.urandom(8), "little"), compared_bytes=compared)
+
+
+def _nflog_source(options: RunOptions, framer: Framer, seen: SeenPackets | None) -> NflogSource:
+    names = None if options.interfaces == (ANY_NAME,) else options.interfaces
+    transcoder = NflogTranscoder(framer, options.snaplen, options.source != "nflog", seen)
+    copy_range = min(
+        options.snaplen, MAX_COPY_RANGE
+    )  # a little more than the file holds: it counts headers too
+    group = NflogSocket(options.nflog_group, copy_range, _buffer_size(options))
+    return NflogSource(
+        names,
+        LogReads(group, options.hooks, names, transcoder),
+        transcoder,
+        beside_tap=options.source != "nflog",
+        waits_for_others=seen is not None,
+    )
 
 
 def _give_up_privileges(options: RunOptions, report: Report) -> None:
