@@ -12,6 +12,9 @@ class Buffer:
 
     The first `carried` bytes were in the output already: the end of the buffer before, written again so that this
     one starts at a page of the file. Whole pcapng blocks follow.
+
+    `opened_ns` is when the file was begun, on the wall clock, that this buffer is the first of; None in all others.
+    `ends_file` says that it is the last of its file.
     """
 
     def __init__(self, size: int) -> None:
@@ -21,6 +24,8 @@ class Buffer:
         self.view = memoryview(memory)
         self.carried = 0
         self.used = 0
+        self.opened_ns: int | None = None
+        self.ends_file = False
 
     @property
     def is_empty(self) -> bool:
@@ -31,6 +36,8 @@ class Buffer:
         """Begin anew, behind `carry`."""
         self.view[: len(carry)] = carry
         self.carried = self.used = len(carry)
+        self.opened_ns = None
+        self.ends_file = False
 
     def append(self, blocks: bytes) -> None:
         """Add whole pcapng blocks; the caller has seen that there is room."""

@@ -8,6 +8,7 @@ Where direct I/O is refused, at opening or by the first write, whole pages are w
 page cache soon after.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -16,95 +17,90 @@ from typing import Final
 
 from capfix.errors import SinkError
 from capfix.sink.buffers import Buffer
+from capfix.sink.ending import end_early
 from capfix.sink.writer import PAGE
 
+BUFFER_SIZE: Final = 4 << 20
+BUFFER_COUNT: Final = 4
 FILE_MODE: Final = 0o640  # captures are not for everybody
 SYNC_FILE_RANGE_WRITE: Final = 2
 SYNC_FILE_RANGE_WAIT_BEFORE_WRITE_AFTER: Final = 7
 CACHE_BEHIND: Final = 16 << 20  # how much may be on its way to the disk before we wait for it
 
 
-class FileTarget:
-    """One file, written from its beginning. An existing file is replaced."""
+class DirectFile:
+    """One file, written from its beginning through `fd`, which is open for reading too and belongs to it now.
 
-    buffer_size = 4 << 20
-    buffer_count = 4
-    keeps_tail = True
+    `name` is the file's in errors.
+    """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file.
-
-        Raises:
-            SinkError: it cannot be made there.
-        """
-        self.path = path
+    def __init__(self, fd: int, name: str) -> None:
+        self.fd = fd
+        self.name = name
         self._at = 0  # where the next buffer begins in the file, a whole page
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        try:
-            self._file = os.open(path, flags, FILE_MODE)
-        except OSError as exc:
-            raise SinkError.from_os(f"cannot write {path}", exc) from exc
-        self._direct = _open_direct(self._file)
+        self._reached = 0  # how much of the buffer being written has arrived
+        self._direct = _open_direct(fd)
         self._sync_file_range = (
             ctypes.CDLL(None, use_errno=True).sync_file_range if self._direct is None else None
         )
 
     def write(self, buffer: Buffer) -> None:
-        """Write a buffer at its place.
+        """Write a buffer at its place. After a failure it can be written again.
 
         Raises:
             SinkError: it does not fit. The file then ends at the last whole block that did.
         """
         whole_pages = buffer.used - buffer.used % PAGE
-        written = buffer.carried
+        self._reached = 0
         try:
-            written = self._write_pages(buffer, whole_pages)
-            while written < buffer.used:
-                written += os.pwrite(self._file, buffer.view[written : buffer.used], self._at + written)
+            self._write_pages(buffer, whole_pages)
+            while self._reached < buffer.used:
+                tail = buffer.view[self._reached : buffer.used]
+                self._reached += os.pwrite(self.fd, tail, self._at + self._reached)
         except OSError as exc:
-            whole = buffer.whole_blocks(max(written, buffer.carried))
-            os.ftruncate(self._file, self._at + whole)
-            raise SinkError.from_os(f"cannot write {self.path}", exc, whole) from exc
+            whole = buffer.whole_blocks(max(self._reached, buffer.carried))
+            with contextlib.suppress(
+                OSError
+            ):  # a failing disk may refuse this too; the first error tells more
+                os.ftruncate(self.fd, self._at + whole)
+            raise SinkError.from_os(f"cannot write {self.name}", exc, whole) from exc
         self._at += whole_pages
 
-    def _write_pages(self, buffer: Buffer, end: int) -> int:
-        """Write the first `end` bytes of the buffer, a number of whole pages; return how many were written."""
-        written = 0
-        while written < end:
+    def _write_pages(self, buffer: Buffer, end: int) -> None:
+        """Write the first `end` bytes of the buffer, a number of whole pages."""
+        while self._reached < end:
+            pages = buffer.view[self._reached : end]
             if self._direct is None:
-                written += os.pwrite(self._file, buffer.view[written:end], self._at + written)
+                self._reached += os.pwrite(self.fd, pages, self._at + self._reached)
                 continue
             try:
-                written += os.pwrite(self._direct, buffer.view[written:end], self._at + written)
+                self._reached += os.pwrite(self._direct, pages, self._at + self._reached)
             except OSError as exc:
                 if exc.errno != errno.EINVAL:
                     raise
                 os.close(self._direct)
                 self._direct = None
                 self._sync_file_range = ctypes.CDLL(None, use_errno=True).sync_file_range
-            if (
-                written % PAGE
-            ):  # a short write is followed by another, which says why; not from the middle of a page
-                written -= written % PAGE
+            # A short write is followed by another, which says why; not from the middle of a page
+            self._reached -= self._reached % PAGE
         if self._direct is None and end:
             self._push_out(end)
-        return written
 
     def _push_out(self, length: int) -> None:
         """Start writing to the disk what was just written, and take from the page cache what is there already."""
         assert self._sync_file_range is not None
         self._sync_file_range(
-            self._file, ctypes.c_int64(self._at), ctypes.c_int64(length), SYNC_FILE_RANGE_WRITE
+            self.fd, ctypes.c_int64(self._at), ctypes.c_int64(length), SYNC_FILE_RANGE_WRITE
         )
         behind = self._at - CACHE_BEHIND
         if behind > 0:
             self._sync_file_range(
-                self._file,
+                self.fd,
                 ctypes.c_int64(behind),
                 ctypes.c_int64(length),
                 SYNC_FILE_RANGE_WAIT_BEFORE_WRITE_AFTER,
             )
-            os.posix_fadvise(self._file, 0, behind + length, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(self.fd, 0, behind + length, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
         """Close the file.
@@ -114,10 +110,55 @@ class FileTarget:
         """
         if self._direct is not None:
             os.close(self._direct)
+            self._direct = None
         try:
-            os.close(self._file)
+            os.close(self.fd)
         except OSError as exc:
-            raise SinkError.from_os(f"cannot finish {self.path}", exc) from exc
+            raise SinkError.from_os(f"cannot finish {self.name}", exc) from exc
+
+
+class FileTarget:
+    """The one file of a capture. An existing file is replaced."""
+
+    buffer_size = BUFFER_SIZE
+    buffer_count = BUFFER_COUNT
+    keeps_tail = True
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            SinkError: it cannot be made there.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            self._file = DirectFile(os.open(path, flags, FILE_MODE), str(path))
+        except OSError as exc:
+            raise SinkError.from_os(f"cannot write {path}", exc) from exc
+
+    def write(self, buffer: Buffer) -> None:
+        """Write a buffer at its place.
+
+        Raises:
+            SinkError: it does not fit. The file then ends at the last whole block that did, and with statistics that
+                say why if there is room for them.
+        """
+        try:
+            self._file.write(buffer)
+        except SinkError as error:
+            end_early(self._file.fd, f"capfix ended this file early: {error}")
+            raise
+
+    def tend(self) -> None:
+        """Nothing is due between writes."""
+
+    def close(self) -> None:
+        """Close the file.
+
+        Raises:
+            SinkError: the system says only now that something did not arrive.
+        """
+        self._file.close()
 
 
 def _open_direct(file: int) -> int | None:

@@ -81,6 +81,9 @@ class PipeTarget:
         room.register(self.fd, select.POLLOUT)
         room.poll()
 
+    def tend(self) -> None:
+        """Nothing is due between writes."""
+
     def close(self) -> None:
         """Close the descriptor, unless it is stdout, which belongs to whoever started us."""
         if self.fd != STDOUT:

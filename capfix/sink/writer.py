@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from enum import Enum
 from queue import SimpleQueue
 from typing import Final, Protocol
 
@@ -22,25 +23,37 @@ class Target(Protocol):
     def write(self, buffer: Buffer) -> None:
         """Write a buffer; raise SinkError when it could not be written whole."""
 
+    def tend(self) -> None:
+        """Do what is due also while nothing is written. Called now and then."""
+
     def close(self) -> None:
         """Finish the output."""
+
+
+class _Job(Enum):
+    """What the thread does beside writing buffers."""
+
+    TEND = 1
+    CLOSE = 2
 
 
 class Writer:
     """Writes buffers to a target from a thread of its own.
 
-    `wake` is called from that thread: when a buffer is free again after `buffer` had none, when writing failed, and
-    when all is written and closed, which `is_finished` tells. After a failure nothing more is written: `error` tells
-    it and `lost_packets` counts what did not arrive.
+    `wake` is called from that thread: when a buffer is free again after `buffer` had none, when writing failed, when
+    the first buffer of a file was dealt with, and when all is written and closed, which `is_finished` tells. After a
+    failure nothing is written until a buffer begins a new file: `error` tells it, and `lost_packets` counts, over all
+    failures, what did not arrive. `files_begun` counts the files begun, with success or without.
     """
 
     def __init__(self, target: Target, wake: Callable[[], None]) -> None:
         self.error: SinkError | None = None
         self.lost_packets = 0
+        self.files_begun = 0
         self.is_finished = False
         self._target = target
         self._wake = wake
-        self._jobs: SimpleQueue[Buffer | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Buffer | _Job] = SimpleQueue()
         self._free = deque(Buffer(target.buffer_size) for _ in range(target.buffer_count))
         self._submitted: deque[Buffer] = deque()
         self._current: Buffer | None = None
@@ -71,10 +84,24 @@ class Writer:
         self._submitted.append(buffer)
         self._jobs.put(buffer)
 
+    def end_file(self) -> None:
+        """Hand over the current buffer as the last of its file; the next one begins another."""
+        buffer = self._current
+        if buffer is not None:
+            buffer.ends_file = True
+            self._current = None
+            self._submitted.append(buffer)
+            self._jobs.put(buffer)
+        self._carry = b""
+
+    def tend(self) -> None:
+        """Let the target do what is due also while nothing is written."""
+        self._jobs.put(_Job.TEND)
+
     def close(self) -> None:
         """Write what is left and close the output, in the thread as everything. Nothing may be submitted after."""
         self.submit()
-        self._jobs.put(None)
+        self._jobs.put(_Job.CLOSE)
 
     def abandon(self) -> None:
         """Count as lost what was submitted and is not written yet; the thread may hang in it for good."""
@@ -88,23 +115,32 @@ class Writer:
             self._wake()
 
     def _write_all(self) -> None:
-        while (buffer := self._jobs.get()) is not None:
-            try:
-                if self.error is None:
-                    self._target.write(buffer)
-                else:
-                    self.lost_packets += buffer.packets_from(buffer.carried)
-            except SinkError as error:
-                self._fail(error)
-                self.lost_packets += buffer.packets_from(buffer.whole_blocks(error.written))
-            self._submitted.popleft()
-            self._free.append(buffer)
-            if self._is_waited_for:
-                self._wake()
+        while (job := self._jobs.get()) is not _Job.CLOSE:
+            if isinstance(job, Buffer):
+                self._write(job)
+            else:
+                self._target.tend()
         try:
             self._target.close()
         except SinkError as error:
             self._fail(error)
+
+    def _write(self, buffer: Buffer) -> None:
+        begins_file = buffer.opened_ns is not None
+        try:
+            if self.error is None or begins_file:
+                self._target.write(buffer)
+                self.error = None
+            else:
+                self.lost_packets += buffer.packets_from(buffer.carried)
+        except SinkError as error:
+            self.lost_packets += buffer.packets_from(buffer.whole_blocks(error.written))
+            self._fail(error)
+        self.files_begun += begins_file
+        self._submitted.popleft()
+        self._free.append(buffer)
+        if self._is_waited_for or begins_file:
+            self._wake()
 
     def _fail(self, error: SinkError) -> None:
         self.error = error

@@ -61,7 +61,7 @@ def test_a_torn_file(directory: CaptureDirectory, tmp_path: Path) -> None:
     assert [block.interface_id for block in statistics] == [0, 1]
     assert [block.options["isb_usrdeliv"] for block in statistics] == [1, 2]
     assert (
-        f"after a crash: {len(packet()) - 5} bytes of a torn end cut" in statistics[0].options["opt_comment"]
+        f"after a crash: {len(packet()) - 5} bytes cut" in statistics[0].options["opt_comment"]
     )
     assert (
         recovery.sentence()
@@ -76,7 +76,7 @@ def test_a_whole_file_that_only_lacks_its_name(directory: CaptureDirectory, tmp_
     assert recovered(directory, FILE + closing).cut_bytes == 0
     packets, statistics = read(tmp_path / FINAL)
     assert (packets, len(statistics)) == (3, 3)
-    assert "nothing cut" in statistics[-1].options["opt_comment"]
+    assert "0 bytes cut" in statistics[-1].options["opt_comment"]
 
 
 @pytest.mark.parametrize(
