@@ -1,8 +1,13 @@
 """From the words of the command line to what they mean."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from capfix.errors import UsageError
+from capfix.rotation.dumpcap import StopRules, parse_rotate
+from capfix.rotation.retention import RetentionRules
+from capfix.rotation.schedule import RotationRules
 from capfix.wire.nflog import HOOKS
 from capfix.wire.pcapng import SNAPLEN
 
@@ -18,16 +23,31 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
-def parse_stop(text: str) -> float:
-    """Return the seconds of `duration:SECONDS`, dumpcap's grammar for when to stop.
+def least(*limits: int | None) -> int | None:
+    """Return the smallest of those that are given; None if none is."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def file_rules(
+    criteria: Sequence[str], rotation: RotationRules, retention: RetentionRules, stop: StopRules
+) -> tuple[RotationRules, RetentionRules, StopRules]:
+    """Return what ends a file, which files stay and what ends the capture.
+
+    `criteria` are the values of -b, which add to `rotation` and `retention` as the other options gave them: of two
+    limits the smaller holds. Where files are rotated, a size to stop at begins a new file instead.
 
     Raises:
-        UsageError: it is not of that form.
+        UsageError: a criterion that is none.
     """
-    match = re.fullmatch(r"duration:([0-9]{1,9}(?:\.[0-9]{1,9})?)", text)
-    if not match or float(match[1]) <= 0:
-        raise UsageError(f"cannot stop at {text!r}; say duration:SECONDS, as in duration:60")
-    return float(match[1])
+    also, ring = parse_rotate(criteria)
+    rotation = RotationRules(
+        size_bytes=least(rotation.size_bytes, also.size_bytes),
+        packets=least(rotation.packets, also.packets),
+        every_ns=least(rotation.every_ns, also.every_ns),
+        duration_ns=also.duration_ns,
+    )
+    rotation, stop = stop.rotating(rotation)
+    return rotation, replace(retention, run_files=ring.run_files), stop
 
 
 def parse_snaplen(text: str) -> int:

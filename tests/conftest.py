@@ -1,7 +1,10 @@
 """What the tests share: the rule for privileges, the patience of property tests, and the lab."""
 
+import ctypes
 import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -64,3 +67,22 @@ def vpn6(namespace6: NetworkNamespace) -> Iterator[HeaderlessVpn]:
     """The same in `namespace6`, with an IPv6 address."""
     with HeaderlessVpn(namespace6) as vpn:
         yield vpn
+
+
+@pytest.fixture(scope="session")
+def mount_namespace() -> None:
+    """Move the tests into a mount namespace of their own, so that what they mount is theirs and goes with them."""
+    clone_newns = 0x00020000  # linux/sched.h
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.unshare(clone_newns) == 0, os.strerror(ctypes.get_errno())
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+@pytest.fixture
+def small_tmpfs(tmp_path: Path, mount_namespace: None) -> Iterator[Path]:
+    """A filesystem of one mebibyte, for tests marked `root`."""
+    mounted = tmp_path / "small"
+    mounted.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "capfix-test", str(mounted)], check=True)
+    yield mounted
+    subprocess.run(["umount", "-l", str(mounted)], check=True)

@@ -7,9 +7,21 @@ from typing import Any
 
 from capfix.cli.layers import Layers
 from capfix.cli.quick import quick_end, quick_start
-from capfix.config import parse_count, parse_group, parse_hooks, parse_mark, parse_snaplen, parse_stop
+from capfix.config import (
+    file_rules,
+    least,
+    parse_count,
+    parse_group,
+    parse_hooks,
+    parse_mark,
+    parse_snaplen,
+)
 from capfix.errors import CapfixError, FormatError
+from capfix.rotation.dumpcap import parse_stop
+from capfix.rotation.retention import RetentionRules
+from capfix.rotation.schedule import RotationRules
 from capfix.session.options import DEFAULT_LINK, DIRECTIONS, NFLOG_RULES, SOURCES, RunOptions
+from capfix.units import parse_duration, parse_size, parse_size_or_percent
 from capfix.wire.ethernet import parse_mac
 from capfix.wire.numbers import LINK_TYPES
 from capfix.wire.pcapng import SNAPLEN
@@ -67,9 +79,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "-a",
         "--stop",
-        type=_argument(parse_stop),
-        metavar="duration:SECONDS",
-        help="stop after that long",
+        action="append",
+        default=[],
+        metavar="KEY:VALUE",
+        help="stop at duration:SECONDS, filesize:KB, packets:N or files:N; may be given several times",
     )
     parser.add_argument(
         "-B",
@@ -80,6 +93,7 @@ def add_parser(subparsers: Any) -> None:
     )
     _add_selection(parser)
     _add_source(parser)
+    _add_file_options(parser)
     parser.add_argument(
         "--wait",
         action="store_true",
@@ -178,6 +192,47 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Add what makes several files of the output, and what becomes of them."""
+    files = parser.add_argument_group(
+        "several files",
+        "The output's name gets a number and the time: out_00001_20261122130801.pcapng. Whichever limit comes first "
+        "begins the next file; SIGHUP does too.",
+    )
+    files.add_argument("--rotate-size", type=_argument(parse_size), metavar="SIZE", help="100MB, 64MiB")
+    files.add_argument(
+        "--rotate-every",
+        type=_argument(parse_duration),
+        metavar="TIME",
+        help="1h, 100ms; at whole multiples of it on the clock, in UTC",
+    )
+    files.add_argument("--rotate-packets", type=_argument(parse_count), metavar="N")
+    files.add_argument(
+        "-b",
+        "--rotate",
+        action="append",
+        default=[],
+        metavar="KEY:VALUE",
+        help="as dumpcap: filesize:KB, duration:SECONDS, interval:SECONDS, packets:N; files:N keeps N of this run",
+    )
+    files.add_argument(
+        "--keep-files",
+        type=_argument(parse_count),
+        metavar="N",
+        help="remove the oldest beyond N, of earlier runs too",
+    )
+    files.add_argument("--keep-size", type=_argument(parse_size), metavar="SIZE", help="all files together")
+    files.add_argument(
+        "--keep-age", type=_argument(parse_duration), metavar="TIME", help="remove what is older"
+    )
+    files.add_argument(
+        "--keep-free",
+        type=_argument(parse_size_or_percent),
+        metavar="SIZE",
+        help="keep 5GB or 10%% of the filesystem free",
+    )
+
+
 def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """Return `parse` as an argument type: its error becomes argparse's, which names the option."""
 
@@ -206,6 +261,12 @@ def _run(layers: Layers, arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
+    rotation, retention, stop = file_rules(
+        arguments.rotate,
+        RotationRules(arguments.rotate_size, arguments.rotate_packets, arguments.rotate_every),
+        RetentionRules(arguments.keep_files, arguments.keep_size, arguments.keep_age, arguments.keep_free),
+        parse_stop(arguments.stop),
+    )
     return RunOptions(
         interfaces=tuple(dict.fromkeys(arguments.interface)),
         output=arguments.output,
@@ -213,8 +274,8 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         keep_headers=arguments.keep_headers,
         local_mac=arguments.local_mac,
         peer_mac=arguments.peer_mac,
-        count=arguments.count,
-        duration=arguments.stop,
+        count=least(arguments.count, stop.packets),
+        duration=None if stop.duration_ns is None else stop.duration_ns / 1e9,
         ring_size_mib=arguments.ring_size,
         filter=arguments.filter,
         mark=arguments.mark,
@@ -228,6 +289,10 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         nflog_group=arguments.nflog_group,
         nflog_rules=arguments.nflog_rules,
         nflog_hooks=arguments.nflog_hooks,
+        rotation=rotation,
+        retention=retention,
+        stop_files=stop.files,
+        stop_size_bytes=stop.size_bytes,
         quiet=arguments.quiet,
         verbose=arguments.verbose,
     )

@@ -1,9 +1,8 @@
 """When a new file is due: by size, packets, the wall clock or its own age, whichever comes first."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
-
-from capfix.errors import UsageError
 
 Reason = Literal["size", "packets", "interval", "duration"]
 
@@ -28,11 +27,11 @@ class RotationRules:
         rules = (self.size_bytes, self.packets, self.every_ns, self.duration_ns)
         return any(rule is not None for rule in rules)
 
-    def check(self) -> None:
-        """Raise UsageError for times so short that syncing files would be all that happens."""
-        for span_ns in (self.every_ns, self.duration_ns):
+    def problems(self) -> Iterator[str]:
+        """Yield what cannot be: times so short that syncing files would be all that happens."""
+        for option, span_ns in (("--rotate-every", self.every_ns), ("--rotate duration", self.duration_ns)):
             if span_ns is not None and span_ns < SHORTEST_NS:
-                raise UsageError(f"a new file each {span_ns / 1e6:g} ms is too often; 100 ms is the least")
+                yield f"{option} of {span_ns / 1e6:g} ms is too often; 100 ms is the least"
 
 
 @dataclass(frozen=True)

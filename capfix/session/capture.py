@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Final
 
 from capfix.attachment import LinkEvent
-from capfix.errors import CapfixError, CaptureError, ReaderGoneError
+from capfix.errors import CapfixError, CaptureError, ReaderGoneError, SinkError
 from capfix.kernel.links import read_link
 from capfix.kernel.packet_socket import ANY
+from capfix.session.current_file import CurrentFile
 from capfix.session.notify import ServiceManager
 from capfix.session.options import CHANGEABLE, RunOptions, option_name
 from capfix.session.order import Order
@@ -22,8 +23,10 @@ from capfix.sink.buffers import Buffer
 from capfix.sink.file import FileTarget
 from capfix.sink.output import STDOUT_NAME
 from capfix.sink.pipe import PipeTarget, ReaderWatch
+from capfix.sink.series import SURVIVABLE, FileSeries
 from capfix.sink.writer import Writer
 from capfix.transcode import NO_LIMIT, Stop
+from capfix.wire.pcapng import encode_comment
 
 STATISTICS_INTERVAL_S: Final = 60.0
 FLUSH_INTERVAL_S: Final = 0.5  # a packet is in the file within a second: retire time, this, and the write
@@ -32,6 +35,9 @@ SERVICE_STATUS_INTERVAL_S: Final = 5.0
 BLOCKS_AT_ONCE: Final = 32  # ring blocks converted before the loop looks at signals and timers again
 STALLED_READER_S: Final = 1.0  # how long a pipe's reader is waited for once somebody wants us to end
 HOLD_INTERVAL_S: Final = 0.02  # how often packets that wait for another source's are looked at
+REOPEN_INTERVAL_S: Final = 1.0  # how often a full disk is tried again
+TEND_INTERVAL_S: Final = 5.0  # how often retention looks at ages and free space
+SHORTEST_WAIT_S: Final = 0.001  # a file that is due but waits for a buffer is not asked for without pause
 GONE_INTERVAL_S: Final = 1.0  # how often an interface that is down is looked for
 LARGEST_OWN_BLOCKS: Final = 4096  # room for the blocks that are not packets, for one interface
 
@@ -44,7 +50,7 @@ class Capture:
         options: RunOptions,
         sources: list[PacketSource],
         order: Order,
-        target: FileTarget | PipeTarget,
+        target: FileTarget | FileSeries | PipeTarget,
         section: Section,
         report: Report,
         service: ServiceManager,
@@ -65,9 +71,17 @@ class Capture:
         self._output_name = "stdout" if options.output == STDOUT_NAME else options.output
         self._status = 0
         self._owed = b""  # an interface block that the packet converted next needs before it
+        self._note = b""  # options for the next packet written, from whichever source
+        self._file = CurrentFile(options.file_limits)
+        self._has_file = False  # its section is begun
+        self._is_change_due = False
+        self._is_output_down = False  # what is converted is lost, and counted
+        self._is_reopening = False
+        self._lost_told = 0
         self._is_paused = False
         self._is_holding = False
         self._is_stopping = False
+        self._is_draining = False
         self._is_ended = False
         self._is_flush_due = False
         self._is_abandoned = False
@@ -91,11 +105,8 @@ class Capture:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._interrupt)
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        now_ns = time.time_ns()
-        self._append(self._section.header())
-        for source in self._sources:
-            self._append(source.begin_section(self._section, now_ns))
-        if self._streaming:
+        self._begin_file()
+        if self._streaming or self._options.rotation:
             self._writer.submit()
         self._loop.add_signal_handler(signal.SIGUSR1, self._tell_counts)
         if isinstance(self._target, PipeTarget):
@@ -114,6 +125,9 @@ class Capture:
         if self._options.duration is not None:
             self._loop.call_later(self._options.duration, self._stop)
         self._loop.call_later(STATISTICS_INTERVAL_S, self._write_statistics_again)
+        if self._options.rotation:
+            self._watch_clock()
+            self._loop.call_later(TEND_INTERVAL_S, self._tend)
         if self._report.is_live:
             self._loop.call_later(LIVE_INTERVAL_S, self._renew_live_line)
         await self._finished.wait()
@@ -171,22 +185,16 @@ class Capture:
         """Convert one ring block and give it back, or what of it is due; False when that has to wait or all is over."""
         block = source.ring.ready()
         assert block is not None
-        transcoder = source.transcoder
         if not source.is_converting:
-            transcoder.start(block, source.ring.drops_before())
-            source.is_converting = True
+            source.start(block)
         while True:
+            if not self._has_file and not self._begin_file():
+                return False
             buffer = self._buffer()
             if buffer is None:
                 return False
-            buffer.append(self._owed)
-            self._owed = b""
-            written = transcoder.written
-            limit = self._packets_left()
-            buffer.used = transcoder.convert(block, buffer.view, buffer.used, limit, source.options)
-            if transcoder.written > written:
-                source.options = b""
-            match transcoder.stopped_for:
+            is_limited_by_file = self._convert(source, block, buffer)
+            match source.transcoder.stopped_for:
                 case Stop.DONE | Stop.LATER as stop:
                     if stop == Stop.DONE:
                         source.finish()
@@ -196,32 +204,68 @@ class Capture:
                         self._end()
                         return False
                     return True
+                case Stop.UNKNOWN_INTERFACE if self._options.rotation and self._section.is_crowded:
+                    if not self._change_file():
+                        return False
                 case Stop.UNKNOWN_INTERFACE:
-                    self._owed = source.announce(self._section, transcoder.unknown_ifindex)
-                case Stop.OUTPUT_FULL:
+                    self._owed = source.announce(self._section, source.transcoder.unknown_ifindex)
+                case Stop.OUTPUT_FULL if not is_limited_by_file:
                     self._writer.submit()
-                case Stop.LIMIT_REACHED:
+                case Stop.LIMIT_REACHED if self._packets_left() <= 0:
                     self._end()
                     return False
+                case Stop.LIMIT_REACHED if not self._file.has_all_packets:
+                    pass  # the first packet of a file was let in without regard to its size
+                case Stop.OUTPUT_FULL | Stop.LIMIT_REACHED:
+                    if not self._change_file():
+                        return False
+
+    def _convert(self, source: PacketSource, block: memoryview, buffer: Buffer) -> bool:
+        """Convert packets as long as buffer and file have room; return whether the file has less than the buffer."""
+        self._put(buffer, self._owed)
+        self._owed = b""
+        interfaces = self._section.interface_count
+        room_bytes, room_packets = (None, None) if self._is_output_down else self._file.room(interfaces)
+        end = len(buffer.view) if room_bytes is None else min(len(buffer.view), buffer.used + room_bytes)
+        limit = self._packets_left() if room_packets is None else min(self._packets_left(), room_packets)
+        transcoder = source.transcoder
+        written, used = transcoder.written, buffer.used
+        buffer.used = transcoder.convert(block, buffer.view[:end], used, limit, source.options + self._note)
+        if transcoder.written > written:
+            source.options = self._note = b""
+            self._file.packets += transcoder.written - written
+            self._file.size_bytes += buffer.used - used
+        return end < len(buffer.view)
 
     def _buffer(self, room: int = LARGEST_OWN_BLOCKS) -> Buffer | None:
         """Return the buffer to fill. While there is none the rings are left alone, and the writer wakes us."""
+        if self._is_reopening:
+            return None
         buffer = self._writer.buffer()
         if buffer is not None and buffer.room < room:
             self._writer.submit()
             buffer = self._writer.buffer()
-        if buffer is None and not self._is_paused:
+        if buffer is None:
+            self._pause()
+        return buffer
+
+    def _pause(self) -> None:
+        """Leave the packets in the rings until the writer wakes us."""
+        if not self._is_paused:
             self._is_paused = True
             self._stop_listening()
-        return buffer
 
     def _append(self, blocks: bytes) -> bool:
         """Add blocks that are not packets; False, and nothing is added, while the output holds all buffers."""
-        buffer = self._buffer(len(blocks))
+        buffer = self._buffer(len(blocks)) if self._has_file else None
         if buffer is None:
             return False
-        buffer.append(blocks)
+        self._put(buffer, blocks)
         return True
+
+    def _put(self, buffer: Buffer, blocks: bytes) -> None:
+        buffer.append(blocks)
+        self._file.size_bytes += len(blocks)
 
     def _packets_left(self) -> int:
         count = self._options.count
@@ -238,6 +282,92 @@ class Capture:
     def _flush(self) -> None:
         self._is_flush_due = False
         self._writer.submit()
+
+    # The files
+
+    def _begin_file(self) -> bool:
+        """Begin a section, and with it a file; False while there is no buffer for it."""
+        buffer = self._writer.buffer()
+        if buffer is None:
+            self._pause()
+            return False
+        now_ns = time.time_ns()
+        buffer.opened_ns = now_ns
+        self._file.begin(now_ns)
+        self._owed = b""
+        self._put(buffer, self._section.header())
+        for source in self._sources:
+            self._put(buffer, source.begin_section(self._section, now_ns))
+        self._has_file = True
+        self._flush_later()
+        return True
+
+    def _change_file(self) -> bool:
+        """End this file and begin the next; False when that has to wait for a buffer, or it was the last."""
+        if self._is_output_down:  # there is no file; the next begins when there is room
+            self._file.restart_clock(time.time_ns())
+            return True
+        if self._is_ended:
+            return False
+        self._is_change_due = not self._append(self._statistics(closing=True))
+        if self._is_change_due:
+            return False
+        self._writer.end_file()
+        self._has_file = False
+        if not self._options.rotation or self._file.begun == self._options.stop_files:
+            self._end()
+            return False
+        return self._begin_file()
+
+    def _watch_clock(self) -> None:
+        if self._file.is_over():
+            self._change_file()
+        wait_s = self._file.maybe_wait_s()
+        if wait_s is not None:
+            self._loop.call_later(max(wait_s, SHORTEST_WAIT_S), self._watch_clock)
+
+    def _tend(self) -> None:
+        self._writer.tend()
+        self._loop.call_later(TEND_INTERVAL_S, self._tend)
+
+    def _go_without_output(self, error: SinkError) -> None:
+        """Go on capturing when the disk takes no more: what is converted is counted and thrown away."""
+        self._is_output_down = True
+        self._report.say(f"{error}; capturing goes on, and packets are lost and counted until there is room")
+        self._loop.call_later(REOPEN_INTERVAL_S, self._reopen)
+
+    def _reopen(self) -> None:
+        """Try to begin a file. The rings wait for the answer, so that the packets lost before it can be told in it."""
+        if self._is_ended:
+            return
+        if self._writer.error is None:  # a file that was due at the same time could be begun
+            self._on_output_again()
+            return
+        self._writer.end_file()
+        self._has_file = False
+        self._is_reopening = True
+        self._pause()
+        if self._begin_file():
+            self._writer.submit()
+
+    def _on_reopened(self) -> None:
+        self._is_reopening = False
+        if self._writer.error is not None:
+            self._loop.call_later(REOPEN_INTERVAL_S, self._reopen)
+        else:
+            self._on_output_again()
+        self._is_paused = False
+        self._go_on()
+
+    def _on_output_again(self) -> None:
+        """Tell what was lost to the disk, to the reader of the file too."""
+        self._is_output_down = False
+        lost = self._writer.lost_packets - self._lost_told
+        self._lost_told += lost
+        self._note = encode_comment(
+            f"{lost} packets before this one could not be written: the disk was full or failed"
+        )
+        self._report.say(f"writing again; {lost} packets could not be written")
 
     # What else happens
 
@@ -321,19 +451,42 @@ class Capture:
     def _on_writer(self) -> None:
         if self._writer.is_finished:
             self._finished.set()
-        elif self._writer.error is not None and not self._is_ended:
+        elif self._is_reopening:
+            if not self._has_file:
+                if self._begin_file():
+                    self._writer.submit()
+            elif self._writer.files_begun == self._file.begun:
+                self._on_reopened()
+        else:
+            self._look_for_loss()
+            if self._is_paused:
+                self._is_paused = False
+                self._go_on()
+
+    def _look_for_loss(self) -> None:
+        """Find out whether the writer failed, and whether the capture can go on without it for a while."""
+        error = self._writer.error
+        if self._is_output_down or self._is_ended:
+            return
+        if error is None:
+            if self._writer.lost_packets > self._lost_told:  # the file behind the failed one could be begun
+                self._on_output_again()
+        elif self._options.rotation and error.errno in SURVIVABLE:
+            self._go_without_output(error)
+        else:
             self._end()
-        elif self._is_paused:
-            self._is_paused = False
-            self._go_on()
 
     def _go_on(self) -> None:
         """Take up again what had to wait for a buffer."""
         if self._is_ended:
             self._close_output()
-        elif self._is_stopping:
+        elif self._is_draining:
             self._drain()
         else:
+            if self._is_change_due:
+                self._change_file()
+            elif not self._has_file:
+                self._begin_file()
             self._listen()
             self._on_packets()
 
@@ -353,9 +506,10 @@ class Capture:
             self._flush_later()
         self._loop.call_later(STATISTICS_INTERVAL_S, self._write_statistics_again)
 
-    def _statistics(self) -> bytes:
+    def _statistics(self, closing: bool = False) -> bytes:
+        """Return statistics of all sources; `closing` ones are the last of a file that another follows."""
         now_ns = time.time_ns()
-        return b"".join(source.statistics(now_ns) for source in self._sources)
+        return b"".join(source.statistics(now_ns, closing) for source in self._sources)
 
     def _renew_live_line(self) -> None:
         self._refresh_counts()
@@ -380,9 +534,12 @@ class Capture:
         )
 
     def _on_hangup(self) -> None:
-        """Read the configuration again, if there is one; otherwise end, as for other signals."""
-        if self._reread is None:
+        """Begin a new file where files rotate, and read the configuration again; without both, end as on SIGTERM."""
+        if self._options.rotation:
+            self._change_file()
+        elif self._reread is None:
             self._interrupt()
+        if self._reread is None:
             return
         self._service.reloading()
         try:
@@ -470,6 +627,7 @@ class Capture:
 
     def _drain(self) -> None:
         """Convert what is left in the rings, as the writer makes room, then end."""
+        self._is_draining = True
         if self._is_ended or self._is_paused:
             return
         self._order.stop_waiting()
@@ -484,12 +642,13 @@ class Capture:
         if self._is_ended:
             return
         self._is_ended = True
+        self._is_reopening = False
         self._stop_listening()
         self._close_output()
 
     def _close_output(self) -> None:
         """Close the output behind the last statistics, once there is a buffer for them."""
-        if self._append(self._statistics()):
+        if not self._has_file or self._append(self._statistics()):
             self._writer.close()
 
     def _abandon_output(self) -> None:
@@ -510,6 +669,8 @@ class Capture:
         if error is not None:
             self._report.say(str(error))
             self._status = error.exit_status
+        if self._writer.lost_packets:
+            self._status = 1
         self._report.summary(self._counts(), self._output_name, self._options.link)
         if self._failure is not None:
             raise self._failure

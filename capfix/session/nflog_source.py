@@ -119,6 +119,10 @@ class NflogSource(PacketSource):
         """How many packets were left out because the tap has delivered them."""
         return self.transcoder.duplicates
 
+    @property
+    def _drops_told(self) -> int:
+        return self.transcoder.lost - self.transcoder.pending_drops
+
     def first_timestamp_ns(self) -> int | None:
         """Return when the next packet came; None while none is there. A read just begun has not been looked at: 0."""
         if self.ring.ready() is None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from capfix.errors import ContradictionError
+from capfix.rotation.retention import RetentionRules
+from capfix.rotation.schedule import RotationRules
 from capfix.wire.nflog import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT
 from capfix.wire.numbers import LINK_TYPES
 from capfix.wire.pcapng import SNAPLEN
@@ -22,6 +24,9 @@ CHANGEABLE: Final = frozenset({"count", "verbose"})
 
 #: What users call a field, where that is another word.
 _OPTION_NAMES: Final = {"interfaces": "interface", "duration": "stop", "ring_size_mib": "ring-size"}
+
+NO_ROTATION: Final = RotationRules()
+KEEP_ALL: Final = RetentionRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,10 @@ class RunOptions:
     nflog_group: int | None = None
     nflog_rules: str | None = None
     nflog_hooks: tuple[int, ...] | None = None
+    rotation: RotationRules = NO_ROTATION
+    retention: RetentionRules = KEEP_ALL
+    stop_files: int | None = None
+    stop_size_bytes: int | None = None
     quiet: bool = False
     verbose: bool = False
 
@@ -83,6 +92,12 @@ class RunOptions:
         if self.ring_size_mib is not None and self.ring_size_mib > LARGEST_RING_MIB:
             yield f"--ring-size {self.ring_size_mib} MiB is too large; the most is {LARGEST_RING_MIB}"
         yield from self._source_problems()
+        yield from self.rotation.problems()
+        if not self.rotation and (self.retention or self.stop_files):
+            yield (
+                "there is one file unless it is rotated: say also when the next begins, with --rotate-size, "
+                "--rotate-every or --rotate-packets"
+            )
 
     def _source_problems(self) -> Iterator[str]:
         """Yield what does not go with the source."""
@@ -120,6 +135,11 @@ class RunOptions:
         if self.nflog_rules == "none":
             return ()
         return DEFAULT_HOOKS if self.nflog_hooks is None else self.nflog_hooks
+
+    @property
+    def file_limits(self) -> RotationRules:
+        """What ends a file, be it for the next one or for good."""
+        return self.rotation or RotationRules(size_bytes=self.stop_size_bytes)
 
     def differences(self, other: "RunOptions") -> set[str]:
         """Return the names of the fields in which `other` differs."""

@@ -105,6 +105,7 @@ class PacketSource:
         self._links: dict[int, Link] = {}
         self._gone_since_ns: int | None = None
         self._notes: dict[int, str] = {}  # by ifindex: what to tell on its first packet
+        self._drops_begun = 0  # given to the transcoder
         self._received_before = 0
         self._dropped_before = 0
         self._started_ns = 0
@@ -139,6 +140,18 @@ class PacketSource:
     def duplicates(self) -> int:
         """How many packets were left out because another source has them."""
         return 0
+
+    def start(self, block: memoryview) -> None:
+        """Begin to convert the ring block that is ready."""
+        drops = self.ring.drops_before()
+        self.transcoder.start(block, drops)
+        self._drops_begun += drops
+        self.is_converting = True
+
+    @property
+    def _drops_told(self) -> int:
+        """Of the packets the kernel dropped, how many a packet written tells of."""
+        return self._drops_begun - self.transcoder.pending_drops
 
     # The interface
 
@@ -197,7 +210,7 @@ class PacketSource:
         self._counting = None
         self.ring.refresh_statistics()
         self._received_before = self.ring.received
-        self._dropped_before = self.ring.dropped
+        self._dropped_before = self._drops_told
         self._started_ns = now_ns
 
     def _show_pseudo_interface(self, section: Section, name: str, description: str) -> bytes:
@@ -209,6 +222,8 @@ class PacketSource:
     def announce(self, section: Section, ifindex: int) -> bytes:
         """Return the interface block that is due before the first packet of `ifindex`, if one is."""
         link = self._link(ifindex)
+        if link is None and not self._shown:
+            return self._show_pseudo_interface(section, self.name, "gone before this file began")
         if link is None:
             self.transcoder.add_interface(ifindex, self._shown[0].interface_id, None)
             return b""
@@ -224,6 +239,7 @@ class PacketSource:
         shown.ifindexes.append(ifindex)
         self._add_interface(shown.interface_id, link)
         if ifindex == self.ifindex:
+            self._links[ifindex] = link
             self._counting = shown
             shown.received, shown.dropped = shown.received or 0, shown.dropped or 0
         note = self._notes.pop(ifindex, None)
@@ -244,19 +260,21 @@ class PacketSource:
             return link
         return link if link is not None and link.name == self.name else self._links.get(ifindex, link)
 
-    def _settle(self) -> None:
+    def _settle(self, closing: bool = False) -> None:
         """Credit what the socket counted since the last time to the interface it counted for.
 
-        Between attaching to an interface and its first packet that is nobody: it is credited then.
+        Between attaching to an interface and its first packet that is nobody: it is credited then. At the `closing` of
+        a file only those drops count that a packet in it tells of; the others are the next file's.
         """
         self.ring.refresh_statistics()
+        dropped = self._drops_told if closing else self.ring.dropped
         if self._counting is None:
             return
         assert self._counting.received is not None
         assert self._counting.dropped is not None
         self._counting.received += self.ring.received - self._received_before
-        self._counting.dropped += self.ring.dropped - self._dropped_before
-        self._received_before, self._dropped_before = self.ring.received, self.ring.dropped
+        self._counting.dropped += dropped - self._dropped_before
+        self._received_before, self._dropped_before = self.ring.received, dropped
 
     def statistics_of_the_left(self, now_ns: int) -> bytes:
         """Return the statistics block of the interface last detached from, if it has packets in this section."""
@@ -267,12 +285,14 @@ class PacketSource:
             else b""
         )
 
-    def statistics(self, now_ns: int) -> bytes:
+    def statistics(self, now_ns: int, closing: bool = False) -> bytes:
         """Return the statistics blocks of this source's interfaces, with totals since the section began.
 
-        On `any` the socket counts for all interfaces together; that stands with the pseudo-interface.
+        On `any` the socket counts for all interfaces together; that stands with the pseudo-interface. `closing` says
+        that another section follows: what was dropped behind the last packet of this one is then counted there, with
+        the packet that tells of it.
         """
-        self._settle()
+        self._settle(closing)
         return b"".join(
             encode_interface_statistics(self._statistics_of(shown, now_ns)) for shown in self._shown
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from capfix.duplicates import SeenPackets
-from capfix.errors import NoSuchInterfaceError
+from capfix.errors import NoSuchInterfaceError, UsageError
 from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
 from capfix.kernel import link_events, privileges
 from capfix.kernel.filters import Selection, selection_program
@@ -22,7 +22,10 @@ from capfix.session.order import Order
 from capfix.session.report import Report
 from capfix.session.section import Section, describe_fakes
 from capfix.session.source import PacketSource
+from capfix.sink.directory import CaptureDirectory
 from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
+from capfix.sink.recovery import recover
+from capfix.sink.series import FileSeries
 from capfix.transcode import COMPILED, Transcoder
 from capfix.wire.bpf import Program, program_text
 from capfix.wire.nflog import MAX_COPY_RANGE
@@ -56,6 +59,8 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     check_output(options.output)
     ifindexes = [_ifindex(name, options.wait) for name in options.interfaces]
     streaming = is_streaming(options.output)
+    if streaming and options.rotation:
+        raise UsageError(f"{options.output} is not a file: what goes through a pipe cannot be rotated")
     retire_timeout_ms = STREAMING_RETIRE_MS if streaming else FILE_RETIRE_MS
     merging = options.source in ("both", "auto")
     if merging:
@@ -85,7 +90,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
         report.detail(f"{source.name}: {source.ring.description()}")
     if not service.is_there or os.geteuid() == 0:  # else the unit states what is held, and holds to it
         _give_up_privileges(options, report)
-    target = open_output(options.output)
+    target = _open_series(options, report) if options.rotation else open_output(options.output)
     section = Section(link_type, _remarks(options), options.snaplen, options.filter)
     capture = Capture(
         options=options,
@@ -154,6 +159,22 @@ def _nflog_source(options: RunOptions, framer: Framer, seen: SeenPackets | None)
         beside_tap=options.source != "nflog",
         waits_for_others=seen is not None,
     )
+
+
+def _open_series(options: RunOptions, report: Report) -> FileSeries:
+    """Take hold of the output's directory and finish what a crash left there.
+
+    Raises:
+        SinkError: it cannot be written, or another capture holds it.
+    """
+    directory = CaptureDirectory(options.output)
+    for part_name in directory.unfinished_names():
+        try:
+            report.say(recover(directory, part_name).sentence())
+        except OSError as exc:
+            report.say(f"cannot recover {part_name}: {os.strerror(exc.errno or 0).lower()}")
+    report.say(f"{directory.pattern} in {directory.path}: {options.retention.sentence()}")
+    return FileSeries(directory, options.retention, tell=report.detail, warn=report.say)
 
 
 def _give_up_privileges(options: RunOptions, report: Report) -> None:

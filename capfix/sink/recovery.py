@@ -14,7 +14,9 @@ from capfix.sink.directory import CaptureDirectory
 from capfix.sink.ending import Progress, end_early
 from capfix.units import format_size
 
-_COMMENT: Final = "recovered by capfix after a crash: {cut_bytes} bytes cut, packets lost at its end not counted"
+_COMMENT: Final = (
+    "recovered by capfix after a crash: {cut_bytes} bytes cut, packets lost at its end not counted"
+)
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,17 @@ class FileSeries:
     keeps_tail = True
 
     def __init__(
-        self, directory: CaptureDirectory, rules: RetentionRules, tell: Callable[[str], None]
+        self,
+        directory: CaptureDirectory,
+        rules: RetentionRules,
+        tell: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
-        """`tell` is called, from the writer's thread, with what retention did, in a sentence each."""
+        """`tell` is called with what retention did, `warn` with trouble: a sentence, from the writer's thread."""
         self._directory = directory
         self._rules = rules
         self._tell = tell
+        self._warn = warn
         self._inventory = Inventory(directory.finished_files(), directory.next_number)
         self._reconciled = time.monotonic()
         self._file: DirectFile | None = None
@@ -69,14 +74,14 @@ class FileSeries:
                 self._end_file_early(str(error))
                 raise
         if buffer.ends_file:
-            self._finish_file()
+            self._finish_file(buffer.used)
 
     def tend(self) -> None:
         """Let go what the rules say by now: files age, and others use the filesystem too."""
         try:
             self._apply_rules()
         except OSError as exc:
-            self._tell(f"cannot look after {self._directory.output}: {(exc.strerror or str(exc)).lower()}")
+            self._warn(f"cannot look after {self._directory.output}: {(exc.strerror or str(exc)).lower()}")
 
     def close(self) -> None:
         """Finish the file being written, and let the next capture in.
@@ -121,13 +126,16 @@ class FileSeries:
                 if exc.errno not in NO_ROOM or not self._make_room():
                     raise
 
-    def _finish_file(self) -> None:
+    def _finish_file(self, written: int = 0) -> None:
+        """Give the file its final name. `written` is how much of a buffer has arrived in it, for the error."""
         if self._file is None:
             return
         try:
             self._inventory.add(self._directory.finish(self._part_name, self._file.fd))
+        except FileNotFoundError:
+            self._warn(f"{self._part_name} was removed by somebody while it was written")
         except OSError as exc:
-            raise SinkError.from_os(f"cannot finish {self._file.name}", exc) from exc
+            raise SinkError.from_os(f"cannot finish {self._file.name}", exc, written) from exc
         finally:
             file, self._file = self._file, None
             file.close()
@@ -142,7 +150,7 @@ class FileSeries:
             else:
                 self._directory.remove(self._part_name)
         except OSError as exc:  # as on a failing disk: the next start recovers it
-            self._tell(f"{self._part_name} stays unfinished: {(exc.strerror or str(exc)).lower()}")
+            self._warn(f"{self._part_name} stays unfinished: {(exc.strerror or str(exc)).lower()}")
         finally:
             file.close()
 
@@ -159,4 +167,4 @@ class FileSeries:
             if self._directory.remove(removal.file.name):
                 self._tell(f"removed {removal.file.name}: {removal.rule}")
         except OSError as exc:
-            self._tell(f"cannot remove {removal.file.name}: {(exc.strerror or str(exc)).lower()}")
+            self._warn(f"cannot remove {removal.file.name}: {(exc.strerror or str(exc)).lower()}")

@@ -60,9 +60,7 @@ def test_a_torn_file(directory: CaptureDirectory, tmp_path: Path) -> None:
     assert packets == 3
     assert [block.interface_id for block in statistics] == [0, 1]
     assert [block.options["isb_usrdeliv"] for block in statistics] == [1, 2]
-    assert (
-        f"after a crash: {len(packet()) - 5} bytes cut" in statistics[0].options["opt_comment"]
-    )
+    assert f"after a crash: {len(packet()) - 5} bytes cut" in statistics[0].options["opt_comment"]
     assert (
         recovery.sentence()
         == f"recovered {FINAL}, left unfinished by a crash: 3 packets kept, 35 bytes cut from its end"
