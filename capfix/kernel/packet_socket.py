@@ -7,7 +7,6 @@ are taken.
 Source: packet(7); linux/if_packet.h; the kernel's Documentation/networking/packet_mmap.rst.
 """
 
-import contextlib
 import ctypes
 import mmap
 import os
@@ -18,7 +17,6 @@ from typing import Final
 from capfix.errors import CaptureError, PrivilegeError
 from capfix.kernel.atomics import load_acquire, store_release
 from capfix.kernel.filters import ACCEPT_ALL, REFUSE_ALL, attach
-from capfix.wire.bpf import Program
 from capfix.wire.numbers import ETH_P_ALL, RING_BLOCK_STATUS_OFFSET, TP_STATUS_KERNEL, TP_STATUS_USER
 
 SOL_PACKET: Final = 263
@@ -28,7 +26,6 @@ PACKET_STATISTICS: Final = 6
 PACKET_VERSION: Final = 10
 TPACKET_V3: Final = 2
 PACKET_MR_PROMISC: Final = 1
-SO_DETACH_FILTER: Final = 27
 
 RING_BLOCK_SIZE: Final = 1 << 20  # keeps a 64 KiB packet whole: one that fills a block is cut without a word
 SMALLEST_RING_BLOCK_SIZE: Final = 1 << 17  # from here on every packet stays whole
@@ -62,7 +59,6 @@ class PacketRing:
         self._next = 0
         self._drops_before = [0] * self.block_count
         self._unplaced_drops = 0
-        self._filter: Program | None = None
         try:
             kind = socket.SOCK_RAW if with_headers else socket.SOCK_DGRAM
             self.socket = socket.socket(socket.AF_PACKET, kind, 0)
@@ -91,7 +87,7 @@ class PacketRing:
         )
         self.socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
         self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
-        attach(self.socket, ACCEPT_ALL)
+        self.attach_filter(ACCEPT_ALL)
         self.socket.setblocking(False)
         self._memory = mmap.mmap(self.socket.fileno(), size)
         self._view = memoryview(self._memory)
@@ -108,14 +104,16 @@ class PacketRing:
         """Return the socket's descriptor: readable when a ring block is ready."""
         return self.socket.fileno()
 
-    def attach_filter(self, program: Program) -> None:
-        """Let only what the program accepts in. Before `bind`, or what comes in between is not filtered.
+    def attach_filter(self, code: bytes) -> None:
+        """Let only what the program accepts in: whole instructions, as `encode_program` makes them.
+
+        Before `bind`, or what comes in between is not filtered.
 
         Raises:
             CaptureError: the kernel refuses the program.
         """
-        attach(self.socket, program)
-        self._filter = program
+        attach(self.socket, code)
+        self._filter = code
 
     def be_promiscuous(self, ifindex: int) -> None:
         """Have the interface take in frames for others too, until the socket is closed.
@@ -192,11 +190,7 @@ class PacketRing:
 
     def accept_all(self) -> None:
         """Let packets in again after `reject_all`: those that the attached filter accepts, or all."""
-        if self._filter is not None:
-            attach(self.socket, self._filter)
-            return
-        with contextlib.suppress(FileNotFoundError):  # there was none
-            self.socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        attach(self.socket, self._filter)
 
     def close(self) -> None:
         """Unmap the ring and close the socket. No ring block may be in use any more."""

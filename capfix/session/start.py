@@ -9,7 +9,6 @@ from capfix.duplicates import SeenPackets
 from capfix.errors import NoSuchInterfaceError, UsageError
 from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
 from capfix.kernel import link_events, privileges
-from capfix.kernel.filters import Selection, selection_program
 from capfix.kernel.links import find_ifindex, read_link
 from capfix.kernel.nflog import NflogSocket
 from capfix.kernel.packet_socket import ANY, PacketRing
@@ -27,9 +26,9 @@ from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_out
 from capfix.sink.recovery import recover
 from capfix.sink.series import FileSeries
 from capfix.transcode import COMPILED, Transcoder
-from capfix.wire.bpf import Program, program_text
 from capfix.wire.nflog import MAX_COPY_RANGE
 from capfix.wire.numbers import ARPHRD_ETHER, LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
+from capfix.wire.pcapng import SNAPLEN
 
 # How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
 # at later, and each wake-up costs.
@@ -53,9 +52,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     report = Report(quiet=options.quiet or options.output == STDOUT_NAME, verbose=options.verbose)
     service = ServiceManager()
     link_type = LINK_TYPES[options.link]
-    program = selection_program(
-        _selection(options), LINK_HEADER_SIZES[link_type], with_headers=options.keep_headers
-    )
+    code = _filter(options, report)
     check_output(options.output)
     ifindexes = [_ifindex(name, options.wait) for name in options.interfaces]
     streaming = is_streaming(options.output)
@@ -75,7 +72,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
             PacketSource(
                 name,
                 ifindex,
-                _open_ring(options, ifindex, retire_timeout_ms, program),
+                _open_ring(options, ifindex, retire_timeout_ms, code),
                 Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
                 options.promiscuous,
                 seen,
@@ -84,8 +81,6 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
         ] + sources
     if not COMPILED:
         report.say("running uncompiled, hundreds of times slower: reinstall where a C compiler is")
-    if program is not None:
-        report.detail(f"the filter in the kernel:\n{program_text(program)}")
     for source in sources:
         report.detail(f"{source.name}: {source.ring.description()}")
     if not service.is_there or os.geteuid() == 0:  # else the unit states what is held, and holds to it
@@ -120,12 +115,12 @@ def _ifindex(name: str, wait: bool) -> int | None:
 
 
 def _open_ring(
-    options: RunOptions, ifindex: int | None, retire_timeout_ms: int, program: Program | None
+    options: RunOptions, ifindex: int | None, retire_timeout_ms: int, code: bytes | None
 ) -> PacketRing:
     """Return a ring for one of the options' interfaces that takes nothing in yet, but is ready to."""
     ring = PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers)
-    if program is not None:
-        ring.attach_filter(program)
+    if code is not None:
+        ring.attach_filter(code)
     if options.promiscuous and ifindex and read_link(ifindex).hardware_type == ARPHRD_ETHER:
         ring.be_promiscuous(ifindex)
     return ring
@@ -198,10 +193,22 @@ def default_ring_size() -> int:
     return LARGEST_DEFAULT_RING
 
 
-def _selection(options: RunOptions) -> Selection:
+def _filter(options: RunOptions, report: Report) -> bytes | None:
+    """Return the filter program that takes what is asked for, None where all is."""
+    if (options.filter, options.mark, options.direction, options.snaplen) == (None, None, "inout", SNAPLEN):
+        return None
+    from capfix.kernel.selection import Selection, selection_program  # 12 ms that most captures need not wait
+    from capfix.wire.bpf import encode_program, program_text
+
     # Both directions are all that there is: the transcoder leaves out, and counts, the loopback interface's copies
     direction = None if options.direction == "inout" else options.direction
-    return Selection(options.filter, options.mark, direction, options.snaplen)
+    selection = Selection(options.filter, options.mark, direction, options.snaplen)
+    header_size = LINK_HEADER_SIZES[LINK_TYPES[options.link]]
+    program = selection_program(selection, header_size, with_headers=options.keep_headers)
+    if program is None:
+        return None
+    report.detail(f"the filter in the kernel:\n{program_text(program)}")
+    return encode_program(program)
 
 
 def _remarks(options: RunOptions) -> Iterator[str]:
