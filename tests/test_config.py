@@ -2,7 +2,7 @@
 
 import pytest
 
-from capfix.config import parse_count, parse_mark, parse_snaplen
+from capfix.config import parse_count, parse_group, parse_hooks, parse_mark, parse_snaplen
 from capfix.errors import UsageError
 from capfix.session.options import RunOptions
 
@@ -22,6 +22,18 @@ def test_a_count_is_a_whole_number_from_one(text: str) -> None:
         ({"link": "token-ring"}, "unknown link type 'token-ring'"),
         ({"ring_size_mib": 4096}, "too large"),
         ({"keep_headers": True}, "--link ethernet"),
+        ({"source": "ulog"}, "unknown source 'ulog'"),
+        ({"nflog_group": 5}, "--nflog-group needs --source nflog, both or auto"),
+        ({"nflog_rules": "auto"}, "--nflog-rules needs --source nflog"),
+        ({"nflog_hooks": (1,)}, "--nflog-hooks needs --source nflog"),
+        ({"source": "nflog", "nflog_rules": "none"}, "--nflog-rules none needs --nflog-group"),
+        (
+            {"source": "nflog", "nflog_rules": "none", "nflog_group": 5, "nflog_hooks": (1,)},
+            "--nflog-rules none that it makes none",
+        ),
+        ({"source": "auto", "filter": "udp"}, "--filter needs --source packet"),
+        ({"source": "both", "mark": (1, 1)}, "--mark needs --source packet"),
+        ({"source": "nflog", "direction": "in"}, "--direction needs --source packet"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, object], reason: str) -> None:
@@ -80,3 +92,37 @@ def test_options_are_checked_together(options, message):
     """Wrong values are refused wherever they come from."""
     with pytest.raises(UsageError, match=message):
         RunOptions(interfaces=("lo",), output="x", **options)
+
+
+@pytest.mark.parametrize(("text", "group"), [("0", 0), ("1007", 1007), ("65535", 65535)])
+def test_a_log_group_is_a_number_of_16_bits(text: str, group: int) -> None:
+    """From 0 to 65535."""
+    assert parse_group(text) == group
+
+
+@pytest.mark.parametrize("text", ["", "-1", "65536", "0x10", "any"])
+def test_other_log_groups_are_refused(text: str) -> None:
+    """With the text in the message."""
+    with pytest.raises(UsageError, match="is not a log group"):
+        parse_group(text)
+
+
+def test_hooks_are_a_comma_list_of_names() -> None:
+    """Each once, by netfilter's numbers."""
+    assert parse_hooks("prerouting,input,forward,output,postrouting") == (0, 1, 2, 3, 4)
+    assert parse_hooks("output,input,output") == (3, 1)
+
+
+@pytest.mark.parametrize("text", ["", "input,", "ingress", "INPUT"])
+def test_other_hooks_are_refused(text: str) -> None:
+    """With those there are in the message."""
+    with pytest.raises(UsageError, match="is not a netfilter hook; choose from prerouting, input"):
+        parse_hooks(text)
+
+
+def test_rules_are_made_at_the_usual_hooks_unless_they_are_the_user_s_own() -> None:
+    """Input, forward and output by default; none with --nflog-rules none."""
+    options = {"interfaces": ("lo",), "output": "x", "source": "nflog"}
+    assert RunOptions(**options).hooks == (1, 2, 3)
+    assert RunOptions(**options, nflog_hooks=(0,)).hooks == (0,)
+    assert RunOptions(**options, nflog_rules="none", nflog_group=5).hooks == ()

@@ -262,6 +262,27 @@ def dropcount(packet: EnhancedPacket) -> int:
     return int(packet.options["epb_dropcount"]) if "epb_dropcount" in packet.options else 0
 
 
+@pytest.mark.parametrize("source", ["nflog", "both", "auto"])
+def test_an_interface_may_come_and_go(namespace: NetworkNamespace, tmp_path: Path, source: str) -> None:
+    """Rules go by the name: what is waited for is captured when it is there, and again when it is made anew."""
+    file = tmp_path / "out.pcapng"
+    with capture(namespace, "-i", "cipsec0", "-o", file, "--source", source, "--wait") as running:
+        for _ in range(2):
+            with HeaderlessVpn(namespace, mac="02:00:00:00:00:08") as vpn:
+                time.sleep(0.2)
+                exchange(vpn)
+                time.sleep(0.2)
+        assert running.stop() == 0
+    name = "cipsec0" if source == "nflog" else "cipsec0 (netfilter)"
+    rows = tshark(
+        file, ("ip.dst", "udp.payload", "frame.interface_name"), f'frame.interface_name == "{name}"'
+    )
+    if source == "auto":
+        rows = tshark(file, ("ip.dst", "udp.payload", "frame.interface_name"))
+        name = "cipsec0"
+    assert rows == 2 * [[row[1], row[4], name] for row in expected()]
+
+
 def test_a_packet_reaches_a_pipe_within_50_ms(vpn: HeaderlessVpn) -> None:
     """The reader of a pipe sees a packet soon after it was logged."""
     arguments = ("-i", "cipsec0", "-o", "-", "--source", "nflog")
