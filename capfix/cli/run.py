@@ -255,7 +255,8 @@ def _run(layers: Layers, arguments: argparse.Namespace) -> int:
         return 0
     with quick_start():
         from capfix.session.start import run_capture
-    status = run_capture(options, None if path is None else lambda: layers.resolve(arguments, _options))
+    is_filed = hasattr(arguments, "config") or hasattr(arguments, "instance")
+    status = run_capture(options, (lambda: layers.resolve(arguments, _options)) if is_filed else None)
     quick_end()
     return status
 

@@ -1,5 +1,6 @@
 """From options to a running capture: what must be there is checked first, and nothing is made before that."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,11 +187,16 @@ def _give_up_privileges(options: RunOptions, report: Report) -> None:
 
 def default_ring_size() -> int:
     """Return the ring size in bytes for this machine: 64 MiB, less where memory is short."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) << 10
-            return max(SMALLEST_DEFAULT_RING, min(LARGEST_DEFAULT_RING, available // 32))
-    return LARGEST_DEFAULT_RING
+    return max(SMALLEST_DEFAULT_RING, min(LARGEST_DEFAULT_RING, _available_memory() // 32))
+
+
+def _available_memory() -> int:
+    """Return how many bytes of memory can be had; where /proc shows nothing but processes, half of all there are."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _filter(options: RunOptions, report: Report) -> bytes | None:

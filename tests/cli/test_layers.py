@@ -145,10 +145,11 @@ def directories(monkeypatch, tmp_path):
 
 
 def test_instance_without_a_file(options, directories):
-    """An instance without settings captures the interface of its name into the state directory."""
+    """An instance without settings captures the interface of its name into the state directory, until it has some."""
     found, reread = options("--instance", "cipsec0", "--wait")
     assert (found.interfaces, found.output, found.wait) == (("cipsec0",), "/state/cipsec0.pcapng", True)
-    assert reread is None
+    (directories / "cipsec0.toml").write_text("verbose = true\n")
+    assert reread().verbose
 
 
 def test_instance_with_a_file(options, directories):
