@@ -1,6 +1,6 @@
 # Every target does its own set-up: `tools/setup` makes .venv, builds capfix into it, and is quick when nothing changed.
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo:
 	@tools/setup
@@ -16,6 +16,14 @@ lint:
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict capfix
 	.venv/bin/lint-imports
+
+# As root; BENCH holds further arguments, such as BENCH="--cases small-disk --rounds 3"
+bench:
+	@tools/setup bench
+	@.venv/bin/python -m bench run $(BENCH)
+	@.venv/bin/python -m bench startup
+	@.venv/bin/python -m bench delay
+	@.venv/bin/python -m bench idle
 
 clean:
 	rm -rf .venv build dist capfix-demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,6 +9,9 @@ from bench import compare, single
 from bench.cases import CASES
 from bench.tools import available
 
+_RESULTS = Path(__file__).with_name("results")
+_QUICK_RESULTS = Path("build/bench")
+
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
@@ -32,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--disk", type=Path, default=compare.default_disk(), help="directory to capture to")
     run.add_argument(
-        "--results", type=Path, default=Path(__file__).with_name("results"), help="where results go"
+        "--results", type=Path, help="where results go (default bench/results; --quick: build/bench)"
     )
     delay = commands.add_parser("delay", help="from sending to the pipe's reader, at 20 packets a second")
     delay.add_argument("--packets", type=int, default=200)
@@ -51,9 +54,8 @@ def main() -> None:
     if os.geteuid() != 0:
         sys.exit("the benchmark makes network namespaces and captures in them: run it as root")
     if options.command == "run":
-        compare.run(
-            options.rounds, options.cases, options.tools, options.quick, options.disk, options.results
-        )
+        results = options.results or (_QUICK_RESULTS if options.quick else _RESULTS)
+        compare.run(options.rounds, options.cases, options.tools, options.quick, options.disk, results)
     elif options.command == "delay":
         print(single.delay(options.packets))
     elif options.command == "startup":
