@@ -40,12 +40,17 @@ def is_pattern(wanted: str) -> bool:
     return any(character in wanted for character in "*?[")
 
 
-class Attachment:
-    """The links of the wanted name or pattern that are there.
+def is_match(name: str, wanted: str) -> bool:
+    """Return whether a link called `name` is wanted.
 
     A pattern is matched as by a shell, upper and lower case apart; a link whose name is the pattern itself matches
     too, as the kernel allows such names.
     """
+    return name == wanted or (is_pattern(wanted) and fnmatchcase(name, wanted))
+
+
+class Attachment:
+    """The links of the wanted name or pattern that are there."""
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
@@ -63,7 +68,7 @@ class Attachment:
         earlier bearer is gone, even where the event that said so was lost.
         """
         known = self._present.get(told.ifindex)
-        if not told.present or not self._matches(told.name):
+        if not told.present or not is_match(told.name, self.wanted):
             if known is None:
                 return Change()
             del self._present[told.ifindex]
@@ -76,6 +81,3 @@ class Attachment:
             del self._present[link.ifindex]
         self._present[told.ifindex] = told
         return Change(tuple(gone), () if same else (told,))
-
-    def _matches(self, name: str) -> bool:
-        return name == self.wanted or (is_pattern(self.wanted) and fnmatchcase(name, self.wanted))

@@ -113,7 +113,6 @@ class PacketRing:
             CaptureError: the kernel refuses the program.
         """
         attach(self.socket, code)
-        self._filter = code
 
     def be_promiscuous(self, ifindex: int) -> None:
         """Have the interface take in frames for others too, until the socket is closed.
@@ -187,10 +186,6 @@ class PacketRing:
     def reject_all(self) -> None:
         """Let no further packet in. What is in a ring block already comes out within one retire time."""
         attach(self.socket, REFUSE_ALL)
-
-    def accept_all(self) -> None:
-        """Let packets in again after `reject_all`: those that the attached filter accepts, or all."""
-        attach(self.socket, self._filter)
 
     def close(self) -> None:
         """Unmap the ring and close the socket. No ring block may be in use any more."""

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from capfix.attachment import LinkEvent
+from capfix.attachment import LinkEvent, is_pattern
 from capfix.errors import CapfixError, CaptureError, ReaderGoneError, SinkError
 from capfix.kernel.links import read_link
-from capfix.kernel.packet_socket import ANY
 from capfix.session.current_file import CurrentFile
 from capfix.session.notify import ServiceManager
 from capfix.session.options import CHANGEABLE, RunOptions, option_name
@@ -112,12 +111,15 @@ class Capture:
         if isinstance(self._target, PipeTarget):
             self._watch_reader(self._target.fd)
         for source in self._sources:
-            if source.ifindex is not None:
-                source.ring.bind(source.ifindex)
-                self._look_for_error(source)
+            source.open()
+            self._look_for_error(source)
         self._listen()
         self._report.say(f"{self._doing()} to {self._output_name}")
-        followed = [source for source in self._sources if self._options.wait and source.ifindex != ANY]
+        followed = [
+            source
+            for source in self._sources
+            if source.is_followed and (self._options.wait or is_pattern(source.name))
+        ]
         if followed:
             self._follow(followed)
         else:
@@ -396,21 +398,23 @@ class Capture:
             source.attach(read_link(event.ifindex), time.time_ns())
         except CaptureError:
             return  # it is gone already, of which the next event tells
-        self._report.say(f"{source.name} is there, as ifindex {event.ifindex}")
+        self._report.say(f"{event.name} is there, as ifindex {event.ifindex}")
         self._look_for_error(source)
 
-    def _renew(self, source: PacketSource) -> None:
-        assert source.ifindex is not None
+    def _renew(self, source: PacketSource, event: LinkEvent) -> None:
         with contextlib.suppress(CaptureError):  # gone by now
-            source.renew(read_link(source.ifindex))
+            source.renew(read_link(event.ifindex))
 
     def _detach(self, source: PacketSource, event: LinkEvent) -> None:
         if self._is_stopping:
             return
-        source.detach(time.time_ns())
-        self._report.say(f"{source.name} has gone; waiting for it")
+        source.detach(event.ifindex, event.name, time.time_ns())
         # Once the ring block that holds its last packets has retired and was converted
         self._loop.call_later(self._retiring_s(), self._close_statistics, source)
+        if source.is_attached or self._options.wait:
+            self._report.say(f"{event.name} has gone; waiting for it")
+        else:
+            self._end_without(source)
 
     def _close_statistics(self, source: PacketSource) -> None:
         """Write what is known of an interface that has gone."""
@@ -428,20 +432,21 @@ class Capture:
 
     def _look_while_down(self, source: PacketSource) -> None:
         """Look now and then: the kernel does not say when an interface goes that was down before."""
-        assert source.ifindex is not None
-        if self._is_there(source) and not read_link(source.ifindex).is_up:
+        if self._is_there(source) and not all(read_link(ifindex).is_up for ifindex in source.attached):
             self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
 
     def _is_there(self, source: PacketSource) -> bool:
         """Return whether the source's interface exists; if not, the capture ends in trouble, unless it waits."""
-        if source.ifindex == ANY or source.ring.is_bound():
+        if not source.is_gone:
             return True
-        if self._options.wait:
-            return False
+        if not self._options.wait:
+            self._end_without(source)
+        return False
+
+    def _end_without(self, source: PacketSource) -> None:
         self._report.say(f"{source.name} has gone")
         self._status = 1
         self._stop()
-        return False
 
     def _wake_from_writer(self) -> None:
         """Called from the writer's thread."""
@@ -575,8 +580,8 @@ class Capture:
 
     def _doing(self) -> str:
         """Return what is done, in words."""
-        there = [source.name for source in self._sources if source.ifindex is not None]
-        absent = [source.name for source in self._sources if source.ifindex is None]
+        there = [source.name for source in self._sources if source.is_attached]
+        absent = [source.name for source in self._sources if not source.is_attached]
         doing = [f"capturing on {', '.join(there)}"] * bool(there) + [
             f"waiting for {', '.join(absent)}"
         ] * bool(absent)

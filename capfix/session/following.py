@@ -18,7 +18,7 @@ class Follower:
         sources: Sequence[PacketSource],
         attach: Callable[[PacketSource, LinkEvent], None],
         detach: Callable[[PacketSource, LinkEvent], None],
-        renew: Callable[[PacketSource], None],
+        renew: Callable[[PacketSource, LinkEvent], None],
         caught_up: Callable[[], None],
     ) -> None:
         """`renew` is called when something about the attached link may be different, and `caught_up` once: when all
@@ -52,14 +52,14 @@ class Follower:
             for link in change.gone:
                 self._detach(source, link)
             for link in change.come:
-                if source.ifindex != link.ifindex:
+                if link.ifindex not in source.attached:
                     self._attach(source, link)
-            if not change and event.present and event.ifindex == source.ifindex:
-                self._renew(source)
+            if not change and event.present and event.ifindex in source.attached:
+                self._renew(source, event)
 
     def _drop_the_absent(self) -> None:
         """Detach sources whose interface went between the start of the capture and the first list of links."""
         for source, attachment in self._attachments:
             present = {link.ifindex for link in attachment.present}
-            if source.ifindex is not None and source.ifindex not in present:
-                self._detach(source, LinkEvent(source.ifindex, source.name, False, False, 0))
+            for ifindex in sorted(source.attached - present):
+                self._detach(source, LinkEvent(ifindex, source.name, False, False, 0))

@@ -7,7 +7,6 @@ from capfix.errors import CaptureError, NoSuchInterfaceError
 from capfix.kernel.links import Link, find_ifindex, read_link
 from capfix.kernel.nflog import READ_SIZE, NflogSocket
 from capfix.kernel.nftables import NflogRules
-from capfix.kernel.packet_socket import ANY
 from capfix.nflog_transcode import NflogTranscoder
 from capfix.session.section import Section
 from capfix.session.source import PacketSource
@@ -58,8 +57,8 @@ class LogReads:
     def be_promiscuous(self, ifindex: int) -> None:
         """Do nothing: netfilter shows what the host itself takes in."""
 
-    def accept_all(self) -> None:
-        """Do nothing: the rules stay as they are until the end."""
+    def attach_filter(self, code: bytes) -> None:
+        """Do nothing: the rules choose, and stay as they are until the end."""
 
     def take_error(self) -> int:
         """Return 0: what this socket has to say, reading says."""
@@ -108,7 +107,8 @@ class NflogSource(PacketSource):
         waits_for_others: bool = False,
     ) -> None:
         """`names` None is any interface. `beside_tap` makes the interface blocks' names differ from a tap's."""
-        super().__init__(f"log group {reads.socket.group}", ANY, reads, transcoder)
+        super().__init__(f"log group {reads.socket.group}", reads, transcoder)
+        self._is_any = self._is_unbound = True  # whatever comes is the rules' choice
         self.transcoder: NflogTranscoder = transcoder
         self.suffix = BESIDE_TAP_SUFFIX if beside_tap else ""
         self.waits_for_others = waits_for_others

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Final
 
+from capfix.attachment import is_pattern
 from capfix.errors import ContradictionError
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
@@ -119,6 +120,8 @@ class RunOptions:
                 f"{name} needs --source nflog, both or auto" for name, given in of_netfilter.items() if given
             )
             return
+        if any(map(is_pattern, self.interfaces)):
+            yield "a pattern with -i needs --source packet; name the interfaces, or say `-i any`"
         yield from (
             f"{name} needs --source packet; what netfilter logs, rules of your own can choose"
             for name, given in of_packet_sockets.items()

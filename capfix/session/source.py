@@ -1,11 +1,14 @@
 """A packet socket as a source of the capture: its ring, its transcoder, and the interfaces it has shown."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from capfix.attachment import is_pattern
 from capfix.duplicates import SeenPackets
 from capfix.errors import CaptureError
+from capfix.kernel.filters import ACCEPT_ALL, REFUSE_ALL
 from capfix.kernel.links import Link, interface_drops, read_link
 from capfix.kernel.packet_socket import ANY
 from capfix.session.options import ANY_NAME
@@ -64,7 +67,7 @@ class Ring(Protocol):
 
     def refresh_statistics(self) -> None: ...
 
-    def accept_all(self) -> None: ...
+    def attach_filter(self, code: bytes) -> None: ...
 
     def reject_all(self) -> None: ...
 
@@ -72,8 +75,9 @@ class Ring(Protocol):
 class PacketSource:
     """Packets of one interface, or of all, from a ring.
 
-    The interface of that name may go and another come in its place: `ifindex` is None meanwhile. Its packets are the
-    same interface block's if name, address and hardware type are the same.
+    The interface of that name may go and another come in its place. Its packets are the same interface block's if
+    name, address and hardware type are the same. A pattern's socket is bound to no interface; its filter lists those
+    that match.
 
     What the ring's packets are is told to `seen`, where there is one, before anything is converted.
     """
@@ -84,16 +88,21 @@ class PacketSource:
     def __init__(
         self,
         name: str,
-        ifindex: int | None,
         ring: Ring,
         transcoder: Transcoder,
+        links: Sequence[Link] = (),
+        code: bytes | None = None,
         promiscuous: bool = False,
         seen: SeenPackets | None = None,
     ) -> None:
+        """`links` are there already, to be attached to; `code` is the filter to let packets in by, None for all."""
         self.name = name
-        self.ifindex = ifindex
+        self.attached = {link.ifindex for link in links}  # none of `any`, which is attached to all
         self.ring = ring
         self.transcoder = transcoder
+        self._is_any = name == ANY_NAME
+        self._is_unbound = self._is_any or is_pattern(name)
+        self._code = ACCEPT_ALL if code is None else code
         self._promiscuous = promiscuous
         self._seen = seen
         self._looked_ahead = 0  # ring blocks that `seen` knows
@@ -102,8 +111,8 @@ class PacketSource:
         self._shown: list[_Shown] = []
         self._counting: _Shown | None = None  # whose packets the socket counts
         self._left: _Shown | None = None  # the one detached from last
-        self._links: dict[int, Link] = {}
-        self._gone_since_ns: int | None = None
+        self._links = {link.ifindex: link for link in links}
+        self._gone_since_ns: dict[str, int] = {}  # by name
         self._notes: dict[int, str] = {}  # by ifindex: what to tell on its first packet
         self._drops_begun = 0  # given to the transcoder
         self._received_before = 0
@@ -153,7 +162,36 @@ class PacketSource:
         """Of the packets the kernel dropped, how many a packet written tells of."""
         return self._drops_begun - self.transcoder.pending_drops
 
-    # The interface
+    # The interfaces
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether packets can come."""
+        return self._is_any or bool(self.attached)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the interface that the socket was bound to exists no longer. Not known of patterns."""
+        return not self._is_unbound and not self.ring.is_bound()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether interfaces are to be attached to and detached from as they come and go: not so with `any`."""
+        return not self._is_any
+
+    def open(self) -> None:
+        """Begin to take packets, if there is something to take them from.
+
+        Raises:
+            CaptureError: an interface to attach to is gone already.
+        """
+        self._attach_filter()
+        for ifindex in self.attached:
+            self._make_promiscuous(self._links[ifindex])
+        if self._is_unbound:
+            self.ring.bind(ANY)
+        elif self.attached:
+            self.ring.bind(*self.attached)
 
     def attach(self, link: Link, now_ns: int) -> None:
         """Take packets from `link` from now on. Its interface block is due with the first of them.
@@ -161,48 +199,79 @@ class PacketSource:
         Raises:
             CaptureError: it is gone already.
         """
-        self._settle()
-        self.ring.accept_all()
+        self._make_promiscuous(link)
+        self._remember(link)
+        self.attached.add(link.ifindex)
+        if not self._is_unbound:
+            self._settle()
+            self._counting = None
+        self._attach_filter()
+        if not self._is_unbound:
+            try:
+                self.ring.bind(link.ifindex)
+            except CaptureError:
+                self.attached.clear()
+                raise
+        gone_since_ns = self._gone_since_ns.pop(link.name, None)
+        if gone_since_ns is not None:
+            gone, back = _time(gone_since_ns), _time(now_ns)
+            self._notes[link.ifindex] = (
+                f"{link.name} was gone from {gone} to {back} UTC; now it is ifindex {link.ifindex}"
+            )
+
+    def detach(self, ifindex: int, name: str, now_ns: int) -> None:
+        """Take no more packets from an interface: it has gone, or is no longer called so."""
+        self.attached.discard(ifindex)
+        self._notes.pop(ifindex, None)
+        self._gone_since_ns[name] = now_ns
+        self._left = next((shown for shown in self._shown if ifindex in shown.ifindexes), None)
+        self._attach_filter()
+
+    def _attach_filter(self) -> None:
+        if not self.is_attached:
+            self.ring.attach_filter(REFUSE_ALL)
+        elif self._is_unbound and not self._is_any:
+            self.ring.attach_filter(self._code_for_attached())
+        else:
+            self.ring.attach_filter(self._code)
+
+    def _code_for_attached(self) -> bytes:
+        """Return the filter that takes only what comes by the interfaces attached to."""
+        from capfix.wire.bpf import decode_program, encode_program
+        from capfix.wire.bpf_compose import both
+        from capfix.wire.packet_filter import interface_test
+
+        return encode_program(both(interface_test(self.attached), decode_program(self._code)))
+
+    def _make_promiscuous(self, link: Link) -> None:
         if self._promiscuous and link.hardware_type == ARPHRD_ETHER:
             self.ring.be_promiscuous(link.ifindex)
-        self.ring.bind(link.ifindex)
-        self._counting = None
-        self.ifindex = link.ifindex
+
+    def _remember(self, link: Link) -> None:
         self._links[link.ifindex] = link
-        if len(self._links) > REMEMBERED_LINKS:
-            del self._links[next(iter(self._links))]
-        if self._gone_since_ns is not None:
-            gone, back = _time(self._gone_since_ns), _time(now_ns)
-            self._notes = {
-                link.ifindex: f"{self.name} was gone from {gone} to {back}; now it is ifindex {link.ifindex}"
-            }
+        if len(self._links) > REMEMBERED_LINKS + len(self.attached):
+            del self._links[next(ifindex for ifindex in self._links if ifindex not in self.attached)]
 
     def renew(self, link: Link) -> None:
         """Note what the attached interface is now: its address may have been set after it was made."""
-        self._links[link.ifindex] = link
+        self._remember(link)
         for shown in self._shown:
             if link.ifindex in shown.ifindexes:
                 self._add_interface(shown.interface_id, link)
-
-    def detach(self, now_ns: int) -> None:
-        """Take no more packets: the interface has gone, or is no longer called so."""
-        self.ring.reject_all()
-        self._left = self._counting
-        self.ifindex = None
-        self._gone_since_ns = now_ns
 
     # The section
 
     def begin_section(self, section: Section, now_ns: int) -> bytes:
         """Return the interface block that this source has from the section's beginning."""
         self._forget_section(now_ns)
-        if self.ifindex == ANY:
-            return self._show_pseudo_interface(
-                section, ANY_NAME, "all interfaces: counts of the socket, and packets whose interface is gone"
-            )
-        if self.ifindex is None:
+        if self._is_unbound:
+            name = ANY_NAME if self._is_any else self.name
+            which = "all interfaces" if self._is_any else f"all interfaces called {name}"
+            description = f"{which}: counts of the socket, and packets whose interface is gone"
+            return self._show_pseudo_interface(section, name, description)
+        if not self.attached:
             return self._show_pseudo_interface(section, self.name, "not present yet")
-        return self.announce(section, self.ifindex)
+        return b"".join(self.announce(section, ifindex) for ifindex in self.attached)
 
     def _forget_section(self, now_ns: int) -> None:
         self._shown.clear()
@@ -233,12 +302,12 @@ class PacketSource:
             interface_id, block = section.interface(replace(link, name=link.name + self.suffix))
             shown = _Shown(interface_id, link, interface_drops(link))
             self._shown.append(shown)
-        elif self.ifindex == ANY:
+        elif self._is_any:
             self._notes[ifindex] = f"{link.name} was made anew; now it is ifindex {ifindex}"
         shown.link = link
         shown.ifindexes.append(ifindex)
         self._add_interface(shown.interface_id, link)
-        if ifindex == self.ifindex:
+        if not self._is_unbound and ifindex in self.attached:
             self._links[ifindex] = link
             self._counting = shown
             shown.received, shown.dropped = shown.received or 0, shown.dropped or 0
@@ -255,10 +324,9 @@ class PacketSource:
         try:
             link = read_link(ifindex)
         except CaptureError:
-            link = None
-        if self.ifindex == ANY:
-            return link
-        return link if link is not None and link.name == self.name else self._links.get(ifindex, link)
+            return self._links.get(ifindex)
+        known = self._links.get(ifindex, link)
+        return link if link.name == known.name else known
 
     def _settle(self, closing: bool = False) -> None:
         """Credit what the socket counted since the last time to the interface it counted for.

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from capfix.attachment import is_match
 from capfix.duplicates import SeenPackets
 from capfix.errors import NoSuchInterfaceError, UsageError
 from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
 from capfix.kernel import link_events, privileges
-from capfix.kernel.links import find_ifindex, read_link
+from capfix.kernel.links import Link, find_ifindex, link_names, read_link
 from capfix.kernel.nflog import NflogSocket
-from capfix.kernel.packet_socket import ANY, PacketRing
+from capfix.kernel.packet_socket import PacketRing
 from capfix.nflog_transcode import NflogTranscoder
 from capfix.session.capture import Capture
 from capfix.session.nflog_source import LogReads, NflogSource
@@ -28,7 +29,7 @@ from capfix.sink.recovery import recover
 from capfix.sink.series import FileSeries
 from capfix.transcode import COMPILED, Transcoder
 from capfix.wire.nflog import MAX_COPY_RANGE
-from capfix.wire.numbers import ARPHRD_ETHER, LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
+from capfix.wire.numbers import LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
 from capfix.wire.pcapng import SNAPLEN
 
 # How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
@@ -55,7 +56,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     link_type = LINK_TYPES[options.link]
     code = _filter(options, report)
     check_output(options.output)
-    ifindexes = [_ifindex(name, options.wait) for name in options.interfaces]
+    present = {name: _present(name, options.wait) for name in options.interfaces}
     streaming = is_streaming(options.output)
     if streaming and options.rotation:
         raise UsageError(f"{options.output} is not a file: what goes through a pipe cannot be rotated")
@@ -72,13 +73,14 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
         sources = [
             PacketSource(
                 name,
-                ifindex,
-                _open_ring(options, ifindex, retire_timeout_ms, code),
+                PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers),
                 Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
+                links,
+                code,
                 options.promiscuous,
                 seen,
             )
-            for name, ifindex in zip(options.interfaces, ifindexes, strict=True)
+            for name, links in present.items()
         ] + sources
     if not COMPILED:
         report.say("running uncompiled, hundreds of times slower: reinstall where a C compiler is")
@@ -103,28 +105,21 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     return capture.run()
 
 
-def _ifindex(name: str, wait: bool) -> int | None:
-    """Return the index of the interface `name`; None where it is not there and is waited for."""
+def _present(name: str, wait: bool) -> list[Link]:
+    """Return the interfaces that are there of those called `name`, or matched by it; none for `any`.
+
+    Raises:
+        NoSuchInterfaceError: there is none, and none is waited for.
+    """
     if name == ANY_NAME:
-        return ANY
+        return []
     try:
-        return find_ifindex(name)
+        names = [known for known in link_names() if is_match(known, name)]
+        return [read_link(find_ifindex(known)) for known in names or [name]]
     except NoSuchInterfaceError:
         if wait:
-            return None
+            return []
         raise
-
-
-def _open_ring(
-    options: RunOptions, ifindex: int | None, retire_timeout_ms: int, code: bytes | None
-) -> PacketRing:
-    """Return a ring for one of the options' interfaces that takes nothing in yet, but is ready to."""
-    ring = PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers)
-    if code is not None:
-        ring.attach_filter(code)
-    if options.promiscuous and ifindex and read_link(ifindex).hardware_type == ARPHRD_ETHER:
-        ring.be_promiscuous(ifindex)
-    return ring
 
 
 def _buffer_size(options: RunOptions) -> int:
