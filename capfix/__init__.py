@@ -3,6 +3,7 @@
 A packet takes one road, and no way leads back:
 
     kernel ring (SOCK_DGRAM) -- ring block --> transcode -- pcapng blocks --> sink: file, rotating files, pipe
+    netfilter's log (NFLOG)    -- message -----^
 
 `framing` decides the link-layer header, in one place for every source. Imports point one way:
 
