@@ -1,6 +1,12 @@
 """The running capture: sources -> transcode -> sink, in one event loop.
 
-The loop takes ring blocks when the kernel offers them, lets the transcoder fill the writer's buffers, and does what
-the transcoder stops for. It never waits: the output has its own thread, and while that holds all buffers the packets
-stay in the ring. Where a tap and netfilter fill one file, `order` says whose packets come next.
+    start         options become a capture; nothing is made before everything was checked
+    capture       what begins it and what ends it
+    conversion    takes packets from the sources, in the order that `order` decides
+    output        sees to sections and files; `section` numbers their interfaces, `current_file` knows their limits
+    source        a packet socket and its interfaces; `nflog_source` a log group
+    presence      binds sources again as interfaces go and come, which `following` tells
+    standing      the counts, and who is told of them: `report` a person, `notify` the service manager
+
+The loop never waits: the output has its own thread, and while that holds all buffers the packets stay in the ring.
 """
