@@ -30,7 +30,6 @@ cdef class NflogTranscoder(Transcoder):
     cdef unsigned long long _bound_ns
     cdef Py_ssize_t _bound_at
     cdef bint _is_read
-    cdef bint _is_new
 
     cdef Py_ssize_t _convert(
         self,

@@ -84,7 +84,6 @@ class NflogTranscoder(Transcoder):
         self._bound_ns = 0
         self._bound_at = 0
         self._is_read = False
-        self._is_new = False
 
     def forget_interfaces(self) -> None:
         """Know no interface any more: a new section begins, where each needs a block of its own."""
@@ -177,7 +176,6 @@ class NflogTranscoder(Transcoder):
                 self._count_gap()
                 self.logged += 1
                 self._is_read = True
-                self._is_new = True
             else:
                 self.malformed_blocks += 1
         return self._at + _aligned(length)
@@ -188,14 +186,10 @@ class NflogTranscoder(Transcoder):
             self._facts.timestamp_ns = self._last_ns
 
     def _is_duplicate(self, buf: cython.p_uchar) -> cython.bint:
-        """Ask whether the packet was seen, once: asking counts."""
-        if self._seen is None or not self._is_new:
+        if self._seen is None or not self._seen.take(buf, self._facts, self._fields.hook):
             return False
-        self._is_new = False
-        if self._seen.take(buf, self._facts, self._fields.hook):
-            self.duplicates += 1
-            return True
-        return False
+        self.duplicates += 1
+        return True
 
     def _count_gap(self) -> cython.void:
         sequence: cython.uint
