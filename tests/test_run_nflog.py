@@ -17,6 +17,7 @@ from capfix.lab import HeaderlessVpn, NetworkNamespace
 from tests.capturing import TIMEOUT, Capture, capture, packets, statistics, tshark
 from tests.lab_b import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
 from tests.test_run import EACH_WAY, exchange, expected
+from tests.tools import need
 
 pytestmark = pytest.mark.root
 
@@ -47,7 +48,9 @@ def settle() -> None:
 
 def ruleset(namespace: NetworkNamespace) -> str:
     with namespace.entered():
-        return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            [need("nft"), "list", "ruleset"], capture_output=True, text=True, check=True
+        ).stdout
 
 
 def refused(namespace: NetworkNamespace, *arguments: object) -> tuple[int, str]:
@@ -211,7 +214,7 @@ def test_rules_of_one_s_own(tunnel: BypassingTunnel, tmp_path: Path) -> None:
         "chain out { type filter hook output priority 0; log group 5; }; }"
     )
     with tunnel.near.entered():
-        subprocess.run(["nft", rules], check=True)
+        subprocess.run([need("nft"), rules], check=True)
     arguments = (
         "-i",
         tunnel.NAME,
