@@ -215,18 +215,8 @@ def test_rules_of_one_s_own(tunnel: BypassingTunnel, tmp_path: Path) -> None:
     )
     with tunnel.near.entered():
         subprocess.run([need("nft"), rules], check=True)
-    arguments = (
-        "-i",
-        tunnel.NAME,
-        "-o",
-        file,
-        "--source",
-        "nflog",
-        "--nflog-rules",
-        "none",
-        "--nflog-group",
-        5,
-    )
+    arguments = ("-i", tunnel.NAME, "-o", file, "--source", "nflog", "-v")
+    arguments += ("--nflog-rules", "none", "--nflog-group", 5)
     with capture(tunnel.near, *arguments) as running:
         assert "capfix_" not in ruleset(tunnel.near)
         tunnel.exchange(2)
@@ -235,13 +225,41 @@ def test_rules_of_one_s_own(tunnel: BypassingTunnel, tmp_path: Path) -> None:
         settle()
         assert running.stop() == 0
     assert tshark(file, INNER, "udp") == inner(2)
+    assert "packets of other interfaces left out" in running.stderr
+
+
+def test_foreign_rules_that_never_rest_do_not_keep_it_from_ending(
+    namespace: NetworkNamespace, tmp_path: Path
+) -> None:
+    """Nobody else's rules can be stopped, but what they go on to log is not waited for."""
+    file = tmp_path / "out.pcapng"
+    rules = "table inet mine { chain out { type filter hook output priority 0; log group 5; }; }"
+    endless = (
+        "import socket\n"
+        "sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "print(flush=True)\n"
+        "while True: sender.sendto(b'again', ('127.0.0.2', 9))\n"
+    )
+    with namespace.entered():
+        subprocess.run([need("nft"), rules], check=True)
+        sending = subprocess.Popen([sys.executable, "-c", endless], stdout=subprocess.PIPE)
+    assert sending.stdout is not None
+    with sending, sending.stdout:
+        sending.stdout.readline()
+        arguments = ("--source", "nflog", "--nflog-rules", "none", "--nflog-group", 5)
+        with capture(namespace, "-i", "any", "-o", file, *arguments) as running:
+            time.sleep(0.3)
+            before = time.monotonic()
+            assert running.stop() == 0
+            assert time.monotonic() - before < 5
+        sending.kill()
 
 
 def test_what_is_lost_is_counted(vpn: HeaderlessVpn, tmp_path: Path) -> None:
     """A buffer that overflows shows in the statistics, and on the packet that comes next."""
     file = tmp_path / "out.pcapng"
     sent = 4000
-    with capture(vpn.namespace, "-i", "cipsec0", "-o", file, "--source", "nflog", "-B", 1) as running:
+    with capture(vpn.namespace, "-i", "cipsec0", "-o", file, "--source", "nflog", "-B", 1, "-v") as running:
         running.process.send_signal(signal.SIGSTOP)
         with vpn.namespace.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for _ in range(sent):
@@ -258,6 +276,7 @@ def test_what_is_lost_is_counted(vpn: HeaderlessVpn, tmp_path: Path) -> None:
     assert lost > 0
     assert len(captured) + lost == sent + 1 == last["isb_ifrecv"]
     assert sum(dropcount(packet) for packet in captured) == lost
+    assert "its buffer was full" in running.stderr
     assert f"{sent + 1} packets received, {lost} dropped by the kernel" in running.stderr
 
 

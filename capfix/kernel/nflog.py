@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from capfix.errors import CaptureError, PrivilegeError
+from capfix.kernel.filters import REFUSE_ALL, attach
 from capfix.kernel.netfilter import first_error, has_net_admin, open_socket, reason, request
 from capfix.wire import netlink, nflog
 from capfix.wire.netlink import encode_attribute, encode_be16, encode_be32
@@ -102,6 +103,10 @@ class NflogSocket:
                 self.overflows += 1  # told once; the next read gives what was kept
             else:
                 return min(length, len(buffer))
+
+    def refuse_all(self) -> None:
+        """Let no further message in, whoever makes rules for it; what waits already can be read."""
+        attach(self._socket, REFUSE_ALL)
 
     def _set_receive_buffer(self, size: int) -> None:
         try:

@@ -213,6 +213,8 @@ class Capture:
         if self._output.lost_packets:
             self._status = 1
         self._report.summary(self._standing.counts(refresh=False), self._output_name, self._options.link)
+        for remark in (remark for source in self._sources for remark in source.remarks()):
+            self._report.detail(remark)
         if self._presence.failure is not None:
             raise self._presence.failure
         return self._status

@@ -1,7 +1,7 @@
 """Netfilter's log as a source of the capture: what a ring and its interfaces are to a packet socket."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from capfix.errors import CaptureError, NoSuchInterfaceError
 from capfix.kernel.links import Link, find_ifindex, read_link
@@ -12,6 +12,8 @@ from capfix.session.section import Section
 from capfix.session.source import PacketSource
 
 BESIDE_TAP_SUFFIX = " (netfilter)"
+# In that time the kernel has passed on what it kept back for others to join: 10 ms, and a tick
+_PASSED_ON_NS = 14_000_000
 
 
 class LogReads:
@@ -32,6 +34,7 @@ class LogReads:
         self._transcoder = transcoder
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._length = 0
+        self._refuse_from_ns: int | None = None  # by the monotonic clock
 
     @property
     def received(self) -> int:
@@ -45,7 +48,7 @@ class LogReads:
 
     def description(self) -> str:
         """Return what it is, in words."""
-        return f"socket buffer of {self.socket.receive_buffer_size >> 20} MiB"
+        return f"socket buffer of {self.socket.receive_buffer_size >> 10} KiB"
 
     def fileno(self) -> int:
         """Return the socket's descriptor: readable when messages wait."""
@@ -71,6 +74,7 @@ class LogReads:
     def ready(self, ahead: int = 0) -> memoryview | None:
         """Return what was read and not released, else what can be read now, else None."""
         if not self._length:
+            self._refuse_when_due()
             self._length = self.socket.receive_into(self._buffer)
             self._transcoder.receipt_ns = time.time_ns()
         return self._buffer[: self._length] if self._length else None
@@ -87,9 +91,16 @@ class LogReads:
         """Do nothing: counting is done where the messages are read."""
 
     def reject_all(self) -> None:
-        """Log no further packet, as far as it is for us to say."""
+        """Take in no further packet but those that are logged already."""
         if self._rules is not None:
             self._rules.close()
+        self._refuse_from_ns = time.monotonic_ns() + _PASSED_ON_NS
+
+    def _refuse_when_due(self) -> None:
+        """Stop what foreign rules go on to log, or reading to the end would have no end."""
+        if self._refuse_from_ns is not None and time.monotonic_ns() >= self._refuse_from_ns:
+            self._refuse_from_ns = None
+            self.socket.refuse_all()
 
 
 class NflogSource(PacketSource):
@@ -109,10 +120,20 @@ class NflogSource(PacketSource):
         """`names` None is any interface. `beside_tap` makes the interface blocks' names differ from a tap's."""
         super().__init__(f"log group {reads.socket.group}", reads, transcoder)
         self._is_any = self._is_unbound = True  # whatever comes is the rules' choice
+        self.ring: LogReads = reads
         self.transcoder: NflogTranscoder = transcoder
         self.suffix = BESIDE_TAP_SUFFIX if beside_tap else ""
         self.waits_for_others = waits_for_others
         self._names = names
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what is worth knowing at the end, for those who want to know more."""
+        if self.ring.socket.overflows:
+            yield f"{self.name}: its buffer was full {self.ring.socket.overflows} times; -B makes it larger"
+        if self.transcoder.other_interfaces:
+            yield f"{self.name}: {self.transcoder.other_interfaces} packets of other interfaces left out"
+        if self.transcoder.malformed_blocks:
+            yield f"{self.name}: {self.transcoder.malformed_blocks} messages could not be read"
 
     @property
     def duplicates(self) -> int:

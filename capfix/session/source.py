@@ -1,6 +1,6 @@
 """A packet socket as a source of the capture: its ring, its transcoder, and the interfaces it has shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -144,6 +144,10 @@ class PacketSource:
         self.is_converting = False
         self.ring.release()
         self._looked_ahead = max(self._looked_ahead - 1, 0)
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what is worth knowing at the end, for those who want to know more."""
+        yield from ()
 
     @property
     def duplicates(self) -> int:

@@ -222,5 +222,7 @@ def _remarks(options: RunOptions) -> Iterator[str]:
                 ("local where there is none", options.local_mac or LOCAL_FAKE),
             )
         )
+    if options.source == "nflog":
+        yield "read from netfilter's log"
     if options.fix_checksums:
         yield "checksums left to the device were computed by capfix"
