@@ -1,6 +1,6 @@
 # Every target does its own set-up: `tools/setup` makes .venv, builds capfix into it, and is quick when nothing changed.
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-service lint bench clean
 
 demo:
 	@tools/setup
@@ -9,6 +9,9 @@ demo:
 test:
 	@tools/setup
 	@.venv/bin/python -m pytest
+
+test-service:
+	@tools/test-service
 
 lint:
 	@tools/setup lint

@@ -127,9 +127,8 @@ class Layers:
             directory = os.environ.get("STATE_DIRECTORY", STATE_DIRECTORY)
             defaults["output"] = str(Path(directory, f"{instance}.pcapng"))
             for key, text in INSTANCE_LIMITS.items():
-                if key in self._actions:
-                    action = self._actions[key]
-                    defaults[action.dest] = _parsed(action, text)
+                action = self._actions[key]
+                defaults[action.dest] = _parsed(action, text)
         return defaults
 
 

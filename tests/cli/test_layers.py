@@ -1,10 +1,15 @@
 """The command line over the configuration file over the defaults, as `capfix run` sees them."""
 
+from fractions import Fraction
+
 import pytest
 
 from capfix import cli
+from capfix.rotation.retention import RetentionRules
+from capfix.rotation.schedule import RotationRules
 from capfix.session import start
 from capfix.session.options import RunOptions
+from capfix.units import SizeOrPercent
 
 
 @pytest.fixture
@@ -148,6 +153,10 @@ def test_instance_without_a_file(options, directories):
     """An instance without settings captures the interface of its name into the state directory, until it has some."""
     found, reread = options("--instance", "cipsec0", "--wait")
     assert (found.interfaces, found.output, found.wait) == (("cipsec0",), "/state/cipsec0.pcapng", True)
+    assert found.rotation == RotationRules(size_bytes=100_000_000)
+    assert found.retention == RetentionRules(
+        keep_size_bytes=1_000_000_000, keep_free=SizeOrPercent(percent=Fraction(10))
+    )
     (directories / "cipsec0.toml").write_text("verbose = true\n")
     assert reread().verbose
 
@@ -161,3 +170,4 @@ def test_instance_with_a_file(options, directories):
     (directories / "office.toml").write_text('output = "/srv/o.pcapng"\n')
     found, _ = options("--instance", "office", "--wait")
     assert (found.interfaces, found.output) == (("office",), "/srv/o.pcapng")
+    assert not found.rotation

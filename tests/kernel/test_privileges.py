@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,14 @@ from capfix.kernel import privileges
 
 NOBODY = 65534
 
-pytestmark = pytest.mark.root
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(
+        len(Path("/proc/self/uid_map").read_text().split()) != 3
+        or int(Path("/proc/self/uid_map").read_text().split()[2]) <= 65534,
+        reason="needs other users to change to, which a user namespace does not have",
+    ),
+]
 
 
 def in_process(code, *arguments, environment=None):
