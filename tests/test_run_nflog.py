@@ -228,33 +228,6 @@ def test_rules_of_one_s_own(tunnel: BypassingTunnel, tmp_path: Path) -> None:
     assert "packets of other interfaces left out" in running.stderr
 
 
-def test_foreign_rules_that_never_rest_do_not_keep_it_from_ending(
-    namespace: NetworkNamespace, tmp_path: Path
-) -> None:
-    """Nobody else's rules can be stopped, but what they go on to log is not waited for."""
-    file = tmp_path / "out.pcapng"
-    rules = "table inet mine { chain out { type filter hook output priority 0; log group 5; }; }"
-    endless = (
-        "import socket\n"
-        "sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        "print(flush=True)\n"
-        "while True: sender.sendto(b'again', ('127.0.0.2', 9))\n"
-    )
-    with namespace.entered():
-        subprocess.run([need("nft"), rules], check=True)
-        sending = subprocess.Popen([sys.executable, "-c", endless], stdout=subprocess.PIPE)
-    assert sending.stdout is not None
-    with sending, sending.stdout:
-        sending.stdout.readline()
-        arguments = ("--source", "nflog", "--nflog-rules", "none", "--nflog-group", 5)
-        with capture(namespace, "-i", "any", "-o", file, *arguments) as running:
-            time.sleep(0.3)
-            before = time.monotonic()
-            assert running.stop() == 0
-            assert time.monotonic() - before < 5
-        sending.kill()
-
-
 def test_what_is_lost_is_counted(vpn: HeaderlessVpn, tmp_path: Path) -> None:
     """A buffer that overflows shows in the statistics, and on the packet that comes next."""
     file = tmp_path / "out.pcapng"
