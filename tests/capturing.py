@@ -15,17 +15,27 @@ from pcapng.blocks import EnhancedPacket, InterfaceStatistics
 from capfix.lab import NetworkNamespace
 
 TIMEOUT = 20
+PROGRAM = ("-m", "capfix")
 
 
 class Capture:
-    """`capfix run` with some arguments, started in `namespace`, capturing from the moment this is made."""
+    """`capfix run` with some arguments, started in `namespace`, capturing from the moment this is made.
 
-    def __init__(self, namespace: NetworkNamespace, *arguments: object, stdout: int | None = None) -> None:
+    `program` is what Python is told to run.
+    """
+
+    def __init__(
+        self,
+        namespace: NetworkNamespace,
+        *arguments: object,
+        stdout: int | None = None,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         self.stderr = ""
         self._capturing = threading.Event()
         with namespace.entered():
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "capfix", "run", *map(str, arguments)],
+                [sys.executable, *program, "run", *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
@@ -65,9 +75,14 @@ class Capture:
 
 
 @contextlib.contextmanager
-def capture(namespace: NetworkNamespace, *arguments: object, stdout: int | None = None) -> Iterator[Capture]:
+def capture(
+    namespace: NetworkNamespace,
+    *arguments: object,
+    stdout: int | None = None,
+    program: Sequence[str] = PROGRAM,
+) -> Iterator[Capture]:
     """Yield a running capture; it is killed if it is still there in the end."""
-    running = Capture(namespace, *arguments, stdout=stdout)
+    running = Capture(namespace, *arguments, stdout=stdout, program=program)
     try:
         yield running
     finally:
