@@ -1,6 +1,7 @@
 from capfix.duplicates cimport SeenPackets
 from capfix.framing cimport Framer
 from capfix.transcode cimport Transcoder
+from capfix.wire.bpf_machine cimport Machine
 from capfix.wire.facts cimport Facts
 from capfix.wire.ip cimport is_ipv4_group, is_ipv6_group
 from capfix.wire.nflog cimport PacketFields, has_trusted_header
@@ -12,6 +13,7 @@ cdef int HOOK_FORWARD, HOOK_OUTPUT, HOOK_POSTROUTING
 cdef unsigned int MESSAGE_PACKET, _IGNORED, _SEQUENCE_MASK
 cdef Py_ssize_t _MESSAGE_HEADER_LENGTH
 cdef unsigned long long _DISORDER_NS
+cdef unsigned int SKF_AD_HATYPE, SKF_AD_IFINDEX, SKF_AD_MARK, SKF_AD_PKTTYPE, SKF_AD_PROTOCOL
 cdef int _DONE, _UNKNOWN_INTERFACE, _LIMIT_REACHED, _LATER
 
 cdef class NflogTranscoder(Transcoder):
@@ -23,6 +25,7 @@ cdef class NflogTranscoder(Transcoder):
     cdef bint _merging
     cdef unsigned long long _last_ns
     cdef SeenPackets _seen
+    cdef Machine _machine
     cdef PacketFields _fields
     cdef PacketFields _ahead
     cdef unsigned short[::1] _hardware_types
@@ -42,6 +45,7 @@ cdef class NflogTranscoder(Transcoder):
         Py_ssize_t options_length,
     ) noexcept nogil
     cdef Py_ssize_t _read(self, unsigned char* buf) noexcept nogil
+    cdef bint _is_chosen(self, unsigned char* buf) noexcept nogil
     cdef void _keep_order(self) noexcept nogil
     cdef bint _is_duplicate(self, unsigned char* buf) noexcept nogil
     cdef void _count_gap(self) noexcept nogil

@@ -8,6 +8,7 @@ Compiled. Headers and blocks are made as for the packets of a ring. What netfilt
   since it was logged before, else that of the read: the latest it can have been, and answers stay behind questions.
 - Where packets are merged with a tap's, none goes back in time by the little that the time of a read may be late.
 - The original length is the IP header's where that is more than was copied.
+- A filter that the kernel would run for a packet socket is run here, on the same view of a packet.
 - A gap in the sequence numbers is packets lost, to be told on the next packet written.
 """
 
@@ -17,6 +18,14 @@ from typing import Final
 import cython
 
 from capfix.transcode import Stop
+from capfix.wire.bpf import (
+    SKF_AD_HATYPE,
+    SKF_AD_IFINDEX,
+    SKF_AD_MARK,
+    SKF_AD_PKTTYPE,
+    SKF_AD_PROTOCOL,
+    Program,
+)
 from capfix.wire.netlink import MESSAGE_HEADER
 from capfix.wire.nflog import (
     HOOK_FORWARD,
@@ -39,6 +48,7 @@ if not cython.compiled:  # the .pxd file has them otherwise
     from capfix.duplicates import SeenPackets
     from capfix.framing import Framer
     from capfix.transcode import Transcoder
+    from capfix.wire.bpf_machine import Machine
     from capfix.wire.ip import is_ipv4_group, is_ipv6_group
     from capfix.wire.nflog import PacketFields, has_trusted_header
     from capfix.wire.nflog import read_packet as read_packet_message
@@ -58,7 +68,8 @@ class NflogTranscoder(Transcoder):
     """Turns the packets of one log group into enhanced packet blocks, but for those that a tap has delivered.
 
     Of the packets read, `lost` counts what the sequence numbers lack, `other_interfaces` those of interfaces nobody
-    asked for, which only foreign rules log, and `duplicates` those that were `seen`. `malformed_blocks` counts
+    asked for, which only foreign rules log, and `duplicates` those that were `seen`. Of all of them only those are
+    written that `program`, made for a SOCK_DGRAM socket, accepts. `malformed_blocks` counts
     messages that could not be read. `receipt_ns`, nanoseconds since 1970, is the caller's to set.
     """
 
@@ -68,8 +79,11 @@ class NflogTranscoder(Transcoder):
         snaplen: int = SNAPLEN,
         merging: bool = False,
         seen: SeenPackets | None = None,
+        program: Program | None = None,
+        keep_loopback_copies: bool = False,
     ) -> None:
-        super().__init__(framer, snaplen)
+        super().__init__(framer, snaplen, keep_loopback_copies=keep_loopback_copies)
+        self._machine = Machine(program) if program is not None else None
         self._merging = merging
         self._last_ns = 0
         self._seen = seen
@@ -136,6 +150,10 @@ class NflogTranscoder(Transcoder):
                     break
                 if self._is_wanted(self._facts.ifindex):
                     self._set_link_facts(buf)
+                    if not self._is_chosen(buf):
+                        self._is_read = False
+                        self._at = next_at
+                        continue
                     self._facts.timestamp_ns = self._time(buf, next_at)
                     if self._merging:
                         self._keep_order()
@@ -179,6 +197,20 @@ class NflogTranscoder(Transcoder):
             else:
                 self.malformed_blocks += 1
         return self._at + _aligned(length)
+
+    def _is_chosen(self, buf: cython.p_uchar) -> cython.bint:
+        """Ask the filter, if there is one."""
+        if self._machine is None:
+            return True
+        self._machine.set_ancillary(SKF_AD_PROTOCOL, self._facts.protocol)
+        self._machine.set_ancillary(SKF_AD_PKTTYPE, self._facts.packet_type)
+        self._machine.set_ancillary(SKF_AD_IFINDEX, self._facts.ifindex)
+        self._machine.set_ancillary(SKF_AD_MARK, self._fields.mark)
+        self._machine.set_ancillary(SKF_AD_HATYPE, self._facts.hardware_type)
+        verdict: cython.uint = self._machine.run(
+            buf, self._facts.payload_at, self._facts.captured_length, self._facts.original_length
+        )
+        return verdict != 0
 
     def _keep_order(self) -> cython.void:
         """Give the packet the time of the one before where its own is earlier; a clock may be set back, though."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -54,6 +55,13 @@ class Capture:
             if "capturing on" in line:
                 self._capturing.set()
         self._capturing.set()
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until stderr holds `text` that many times."""
+        deadline = time.monotonic() + TIMEOUT
+        while self.stderr.count(text) < times:
+            assert time.monotonic() < deadline, self.stderr
+            time.sleep(0.01)
 
     def wait(self) -> int:
         """Return the exit status, once it has ended by itself."""

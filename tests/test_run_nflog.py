@@ -22,6 +22,7 @@ from tests.tools import need
 pytestmark = pytest.mark.root
 
 INNER = ("ip.src", "ip.dst", "frame.packet_flags_direction", "frame.interface_name", "udp.payload")
+SO_MARK = 36
 LWTUNNEL_HOOKS = Path("/proc/sys/net/netfilter/nf_hooks_lwtunnel")
 
 
@@ -262,9 +263,10 @@ def test_an_interface_may_come_and_go(namespace: NetworkNamespace, tmp_path: Pat
     """Rules go by the name: what is waited for is captured when it is there, and again when it is made anew."""
     file = tmp_path / "out.pcapng"
     with capture(namespace, "-i", "cipsec0", "-o", file, "--source", source, "--wait") as running:
-        for _ in range(2):
+        for turn in range(1, 3):
             with HeaderlessVpn(namespace, mac="02:00:00:00:00:08") as vpn:
-                time.sleep(0.2)
+                if source != "nflog":  # rules of a name need not be told
+                    running.wait_for("cipsec0 is there", turn)
                 exchange(vpn)
                 time.sleep(0.2)
         assert running.stop() == 0
@@ -424,7 +426,10 @@ def test_without_the_capability_it_is_named(namespace: NetworkNamespace, tmp_pat
         (("--source", "nflog", "--nflog-rules", "none"), "--nflog-rules none needs --nflog-group"),
         (("--source", "nflog", "--nflog-hooks", "ingress"), "'ingress' is not a netfilter hook"),
         (("--source", "nflog", "--nflog-group", "65536"), "'65536' is not a log group"),
-        (("--source", "both", "-f", "udp"), "--filter needs --source packet"),
+        (
+            ("--source", "both", "--link", "ethernet", "--keep-headers"),
+            "--keep-headers needs --source packet",
+        ),
         (
             ("--source", "nflog", "--nflog-group", "5", "--nflog-rules", "none", "--nflog-hooks", "input"),
             "--nflog-rules none that it makes none",
@@ -439,3 +444,82 @@ def test_options_that_cannot_be(
     assert status == 2
     assert complaint in stderr
     assert not list(tmp_path.iterdir())
+
+
+CHOICES = {
+    "inbound": ("-Q", "in"),
+    "outbound": ("-Q", "out"),
+    "by-expression": ("-f", f"inbound and src host {FAR_ADDRESS} and udp"),
+    "by-length": ("-f", "udp and less 50"),
+    "by-deep-byte": ("-f", "udp[70:1] = 0x2e and inbound", "-s", "44"),
+    "by-mark": ("--mark", "7"),
+}
+
+
+@pytest.mark.parametrize("source", ["nflog", "both"])
+def test_packets_of_the_log_are_chosen_as_those_of_a_socket(
+    tunnel: BypassingTunnel, tmp_path: Path, source: str
+) -> None:
+    """Expression, mark, direction and length choose among what netfilter logs, whatever is cut off."""
+    files = {name: tmp_path / f"{name}.pcapng" for name in CHOICES}
+    seen = {}
+    for group, (name, choice) in enumerate(CHOICES.items(), 1100):
+        arguments = (
+            "-i",
+            tunnel.NAME,
+            "-o",
+            files[name],
+            "--source",
+            source,
+            "--nflog-group",
+            group,
+            *choice,
+        )
+        with capture(tunnel.near, *arguments) as running:
+            tunnel.exchange(2)
+            settle()
+            assert running.stop() == 0
+        rows = tshark(files[name], ["ip.src", "frame.packet_flags_direction"], "udp && !ipv6")
+        seen[name] = [tuple(row) for row in rows]
+    came, went = (FAR_ADDRESS, "0x00000001"), (NEAR_ADDRESS, "0x00000002")
+    assert seen == {
+        "inbound": [came] * 2,
+        "outbound": [went] * 2,
+        "by-expression": [came] * 2,
+        "by-length": [],
+        "by-deep-byte": [came] * 2,
+        "by-mark": [],
+    }
+
+
+def test_the_log_s_marks(namespace: NetworkNamespace, tmp_path: Path) -> None:
+    """--mark takes exactly the packets that netfilter shows with that mark."""
+    file = tmp_path / "out.pcapng"
+    with capture(namespace, "-i", "lo", "-o", file, "--source", "nflog", "--mark", "7/0xf") as running:
+        with namespace.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for mark in (0, 7, 8, 23):
+                sender.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)
+                sender.sendto(bytes([mark]) * 4, ("127.0.0.1", 9))
+        settle()
+        assert running.stop() == 0
+    assert tshark(file, ["udp.payload"], "udp && !icmp") == [["07070707"], ["17171717"]]
+
+
+@pytest.mark.parametrize("snaplen", [1, 17, 40])
+def test_packets_of_the_log_are_cut_to_exact_prefixes(
+    tunnel: BypassingTunnel, tmp_path: Path, snaplen: int
+) -> None:
+    """Cut, a logged packet is the prefix of what it was, with its original length."""
+    whole, cut = tmp_path / "whole.pcapng", tmp_path / "cut.pcapng"
+    common = ("-i", tunnel.NAME, "--source", "nflog", "--link", "ethernet")
+    with (
+        capture(tunnel.near, *common, "-o", whole, "--nflog-group", 1200) as first,
+        capture(tunnel.near, *common, "-o", cut, "--nflog-group", 1201, "-s", snaplen) as second,
+    ):
+        tunnel.exchange(2)
+        settle()
+        assert (first.stop(), second.stop()) == (0, 0)
+    assert [packet.packet_data for packet in packets(cut)] == [
+        packet.packet_data[:snaplen] for packet in packets(whole)
+    ]
+    assert [packet.packet_len for packet in packets(cut)] == [packet.packet_len for packet in packets(whole)]

@@ -109,12 +109,6 @@ class RunOptions:
             "--nflog-rules": self.nflog_rules is not None,
             "--nflog-hooks": self.nflog_hooks is not None,
         }
-        of_packet_sockets = {
-            "--filter": self.filter is not None,
-            "--mark": self.mark is not None,
-            "--direction": self.direction != "inout",
-            "--keep-headers": self.keep_headers,
-        }
         if self.source == "packet":
             yield from (
                 f"{name} needs --source nflog, both or auto" for name, given in of_netfilter.items() if given
@@ -122,11 +116,8 @@ class RunOptions:
             return
         if any(map(is_pattern, self.interfaces)):
             yield "a pattern with -i needs --source packet; name the interfaces, or say `-i any`"
-        yield from (
-            f"{name} needs --source packet; what netfilter logs, rules of your own can choose"
-            for name, given in of_packet_sockets.items()
-            if given
-        )
+        if self.keep_headers:
+            yield "--keep-headers needs --source packet: netfilter's log has no headers to keep"
         if self.nflog_rules == "none" and self.nflog_hooks is not None:
             yield "--nflog-hooks says where capfix makes rules, and --nflog-rules none that it makes none"
         if self.nflog_rules == "none" and self.nflog_group is None:

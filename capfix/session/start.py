@@ -28,6 +28,7 @@ from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_out
 from capfix.sink.recovery import recover
 from capfix.sink.series import FileSeries
 from capfix.transcode import COMPILED, Transcoder
+from capfix.wire.bpf import Program, encode_program, program_text
 from capfix.wire.nflog import MAX_COPY_RANGE
 from capfix.wire.numbers import LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
 from capfix.wire.pcapng import SNAPLEN
@@ -37,6 +38,10 @@ from capfix.wire.pcapng import SNAPLEN
 STREAMING_RETIRE_MS: Final = 2
 FILE_RETIRE_MS: Final = 100
 MERGING_RETIRE_MS: Final = 50  # netfilter's packets wait for the tap's
+
+LEAST_COPIED: Final = (
+    64  # by netfilter: framing looks at so much of a packet, however short it is to be written
+)
 
 LARGEST_DEFAULT_RING: Final = 64 << 20
 SMALLEST_DEFAULT_RING: Final = 4 << 20
@@ -54,7 +59,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     report = Report(quiet=options.quiet or options.output == STDOUT_NAME, verbose=options.verbose)
     service = ServiceManager()
     link_type = LINK_TYPES[options.link]
-    code = _filter(options, report)
+    program = _filter(options, report)
     check_output(options.output)
     present = {name: _present(name, options.wait) for name in options.interfaces}
     streaming = is_streaming(options.output)
@@ -68,7 +73,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     seen = _seen_packets(options)
     sources: list[PacketSource] = []
     if options.source != "packet":  # first: it takes a capability that fewer have
-        sources.append(_nflog_source(options, framer, seen))
+        sources.append(_nflog_source(options, framer, seen, program))
     if options.source != "nflog":
         sources = [
             PacketSource(
@@ -76,7 +81,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
                 PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers),
                 Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
                 links,
-                code,
+                None if program is None else encode_program(program),
                 options.promiscuous,
                 seen,
             )
@@ -136,12 +141,17 @@ def _seen_packets(options: RunOptions) -> SeenPackets | None:
     return SeenPackets(int.from_bytes(os.urandom(8), "little"), compared_bytes=compared)
 
 
-def _nflog_source(options: RunOptions, framer: Framer, seen: SeenPackets | None) -> NflogSource:
+def _nflog_source(
+    options: RunOptions, framer: Framer, seen: SeenPackets | None, program: Program | None
+) -> NflogSource:
     names = None if options.interfaces == (ANY_NAME,) else options.interfaces
-    transcoder = NflogTranscoder(framer, options.snaplen, options.source != "nflog", seen)
-    copy_range = min(
-        options.snaplen, MAX_COPY_RANGE
-    )  # a little more than the file holds: it counts headers too
+    transcoder = NflogTranscoder(
+        framer, options.snaplen, options.source != "nflog", seen, program, options.direction == "out"
+    )
+    # An expression may ask for any byte; else a little more than the file holds, which counts headers too
+    copy_range = MAX_COPY_RANGE
+    if options.filter is None:
+        copy_range = min(max(options.snaplen, LEAST_COPIED), MAX_COPY_RANGE)
     group = NflogSocket(options.nflog_group, copy_range, _buffer_size(options))
     return NflogSource(
         names,
@@ -194,22 +204,20 @@ def _available_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
-def _filter(options: RunOptions, report: Report) -> bytes | None:
+def _filter(options: RunOptions, report: Report) -> Program | None:
     """Return the filter program that takes what is asked for, None where all is."""
     if (options.filter, options.mark, options.direction, options.snaplen) == (None, None, "inout", SNAPLEN):
         return None
     from capfix.kernel.selection import Selection, selection_program  # 12 ms that most captures need not wait
-    from capfix.wire.bpf import encode_program, program_text
 
     # Both directions are all that there is: the transcoder leaves out, and counts, the loopback interface's copies
     direction = None if options.direction == "inout" else options.direction
     selection = Selection(options.filter, options.mark, direction, options.snaplen)
     header_size = LINK_HEADER_SIZES[LINK_TYPES[options.link]]
     program = selection_program(selection, header_size, with_headers=options.keep_headers)
-    if program is None:
-        return None
-    report.detail(f"the filter in the kernel:\n{program_text(program)}")
-    return encode_program(program)
+    if program is not None:
+        report.detail(f"the filter in the kernel:\n{program_text(program)}")
+    return program
 
 
 def _remarks(options: RunOptions) -> Iterator[str]:

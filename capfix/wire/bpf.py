@@ -1,4 +1,4 @@
-"""Classic BPF, the filter language of packet sockets: instructions, their bytes, their text, their meaning.
+"""Classic BPF, the filter language of packet sockets: instructions, their bytes, their text.
 
 A program is a tuple of instructions. It ends at a `ret`: 0 refuses the packet, any other number accepts it and
 keeps at most that many bytes.
@@ -12,7 +12,7 @@ ancillary values as the text here does.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from capfix.errors import EncodeError
@@ -131,7 +131,6 @@ def program_text(program: Iterable[Instruction]) -> str:
 
 
 _SIZE_NAMES: Final = {W: "", H: "h", B: "b"}
-_SIZES: Final = {W: 4, H: 2, B: 1}
 _ALU_NAMES: Final = {
     ADD: "add", SUB: "sub", MUL: "mul", DIV: "div", OR: "or", AND: "and",
     LSH: "lsh", RSH: "rsh", NEG: "neg", MOD: "mod", XOR: "xor",
@@ -179,135 +178,5 @@ def _load_text(ins: Instruction) -> str:
     return f"4*([{place}]&0xf)" if mode == MSH else f"[{place}]"
 
 
-class _OutsideError(Exception):
-    """A load beyond the packet, which refuses it."""
-
-
 def _signed(k: int) -> int:
     return k - (1 << 32) if k >= 1 << 31 else k
-
-
-def _load(packet: bytes, at: int, size: int, ancillary: Mapping[int, int], link_header: bytes) -> int:
-    if at >= SKF_AD_OFF:
-        return ancillary.get(at, 0)
-    if at >= SKF_NET_OFF:
-        at -= SKF_NET_OFF
-    elif at >= SKF_LL_OFF:
-        packet, at = link_header + packet, at - SKF_LL_OFF
-    if at + size > len(packet):
-        raise _OutsideError
-    return int.from_bytes(packet[at : at + size], "big")
-
-
-def run_program(
-    program: Program,
-    packet: bytes,
-    ancillary: Mapping[int, int],
-    *,
-    original_length: int | None = None,
-    link_header: bytes = b"",
-) -> int:
-    """Return what the kernel's filter would: 0 for a refused packet, else how many bytes to keep at most.
-
-    `packet` begins at the network layer, as on a SOCK_DGRAM socket. `ancillary` maps SKF_AD_ offsets to values; what
-    it lacks is 0. `link_header` is what SKF_LL_OFF loads see before the packet. A program is trusted to be
-    well-formed, as `encode_program` and the kernel have it.
-
-    Raises:
-        ValueError: an instruction that does not exist.
-    """
-    try:
-        return _run(program, packet, ancillary, original_length, link_header)
-    except _OutsideError:
-        return 0
-
-
-def _run(
-    program: Program,
-    packet: bytes,
-    ancillary: Mapping[int, int],
-    original_length: int | None,
-    link_header: bytes,
-) -> int:
-    length = len(packet) if original_length is None else original_length
-    memory = [0] * MEMORY_WORDS
-    a = x = at = 0
-    while True:
-        code, jt, jf, k = program[at]
-        at += 1
-        kind = code & 0x07
-        if kind in (LD, LDX):
-            mode = code & 0xE0
-            if mode == ABS:
-                value = _load(packet, k, _SIZES[code & 0x18], ancillary, link_header)
-            elif mode == IND:
-                value = _load(packet, (x + k) & _WORD, _SIZES[code & 0x18], {}, link_header)
-            elif mode == MSH:
-                value = 4 * (_load(packet, k, 1, {}, link_header) & 0xF)
-            elif mode == IMM:
-                value = k
-            elif mode == MEM:
-                value = memory[k]
-            elif mode == LEN:
-                value = length
-            else:
-                raise ValueError(f"BPF load mode {mode:#x} does not exist")
-            if kind == LD:
-                a = value
-            else:
-                x = value
-        elif kind == JMP:
-            operation = code & 0xF0
-            operand = x if code & X else k
-            if operation == JA:
-                at += _signed(k)
-            elif (
-                (operation == JEQ and a == operand)
-                or (operation == JGT and a > operand)
-                or (operation == JGE and a >= operand)
-                or (operation == JSET and a & operand)
-            ):
-                at += jt
-            else:
-                at += jf
-        elif kind == RET:
-            return a if code & 0x18 == A else k
-        elif kind == ALU:
-            operand = x if code & X else k
-            if code & 0xF0 in (DIV, MOD) and operand == 0:
-                return 0
-            a = _alu(code & 0xF0, a, operand)
-        elif kind == ST:
-            memory[k] = a
-        elif kind == STX:
-            memory[k] = x
-        elif code & TXA:
-            a = x
-        else:
-            x = a
-
-
-def _alu(operation: int, a: int, operand: int) -> int:
-    if operation == ADD:
-        return (a + operand) & _WORD
-    if operation == SUB:
-        return (a - operand) & _WORD
-    if operation == AND:
-        return a & operand
-    if operation == LSH:
-        return (a << (operand & 31)) & _WORD  # the kernel's machine code uses the low five bits of a shift
-    if operation == RSH:
-        return a >> (operand & 31)
-    if operation == OR:
-        return a | operand
-    if operation == MUL:
-        return (a * operand) & _WORD
-    if operation == DIV:
-        return a // operand
-    if operation == MOD:
-        return a % operand
-    if operation == XOR:
-        return a ^ operand
-    if operation == NEG:
-        return -a & _WORD
-    raise ValueError(f"BPF operation {operation:#x} does not exist")

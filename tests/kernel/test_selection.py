@@ -12,6 +12,7 @@ from capfix.kernel import filters, selection
 from capfix.kernel.selection import Selection, selection_program
 from capfix.lab.namespace import NetworkNamespace
 from capfix.wire import bpf
+from capfix.wire.bpf_machine import run_program
 from tests.selection_traffic import (
     ADDRESS_EXPRESSIONS,
     ETHERNET_EXPRESSIONS,
@@ -206,7 +207,7 @@ def test_interpreter_agrees_with_packet_sockets(cable):
                     bpf.SKF_AD_HATYPE: hardware_type,
                     bpf.SKF_AD_IFINDEX: indexes[name],
                 }
-                if (number := marked(data)) is not None and bpf.run_program(program, data, facts):
+                if (number := marked(data)) is not None and run_program(program, data, facts):
                     kept.add((indexes[name], number))
             assert kept == each.kept(indexes)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capfix.wire import bpf
-from capfix.wire.bpf import encode_program, jump, run_program, statement
+from capfix.wire.bpf import encode_program, jump, statement
 from capfix.wire.bpf_compose import (
     ACCEPT,
     REFUSE,
@@ -18,6 +18,7 @@ from capfix.wire.bpf_compose import (
     one_of,
     unrolled,
 )
+from capfix.wire.bpf_machine import run_program
 
 
 def first_byte(at: int, value: int) -> bpf.Program:

@@ -4,7 +4,8 @@ import pytest
 
 from capfix.errors import UsageError
 from capfix.wire import bpf, bpf_compose
-from capfix.wire.bpf import jump, run_program, statement
+from capfix.wire.bpf import jump, statement
+from capfix.wire.bpf_machine import run_program
 from capfix.wire.packet_filter import (
     COOKED,
     DIRECTIONS,
