@@ -29,6 +29,16 @@ cdef class Framer:
         unsigned char* addresses,
         Py_ssize_t addresses_at,
     ) noexcept nogil
+    cdef Py_ssize_t _put_cooked(
+        self,
+        unsigned char* out,
+        Py_ssize_t at,
+        unsigned char* buf,
+        Facts facts,
+        unsigned int address_length,
+        unsigned int protocol,
+        int type_field,
+    ) noexcept nogil
     cdef void _put_destination(
         self,
         unsigned char* out,

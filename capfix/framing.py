@@ -138,45 +138,44 @@ class Framer:
         if _is_headerless(buf, facts):
             address_length = 0
 
-        if self.link_type == LINKTYPE_ETHERNET:
-            if type_field < ETH_P_802_3_MIN and not is_802_3:
-                return -1
-            self._put_destination(out, at, buf, facts, protocol, inner_tags, addresses, addresses_at)
-            self._put_source(out, at + 6, buf, facts, address_length, addresses, addresses_at)
-            length = 12
-            if facts.vlan_tpid:
-                _put_u16(out, at + 12, facts.vlan_tpid)
-                _put_u16(out, at + 14, facts.vlan_tci)
-                length = 16
-            _put_u16(out, at + length, type_field)
-            return length + 2
+        if self.link_type != LINKTYPE_ETHERNET:
+            if is_802_3:
+                protocol = _cooked_802_3(buf, facts)
+            return self._put_cooked(out, at, buf, facts, address_length, protocol, type_field)
+        if type_field < ETH_P_802_3_MIN and not is_802_3:
+            return -1
+        self._put_destination(out, at, buf, facts, protocol, inner_tags, addresses, addresses_at)
+        self._put_source(out, at + 6, buf, facts, address_length, addresses, addresses_at)
+        length = 12
+        if facts.vlan_tpid:
+            _put_u16(out, at + 12, facts.vlan_tpid)
+            _put_u16(out, at + 14, facts.vlan_tci)
+            length = 16
+        _put_u16(out, at + length, type_field)
+        return length + 2
 
+    def _put_cooked(
+        self,
+        out: cython.p_uchar,
+        at: cython.Py_ssize_t,
+        buf: cython.p_uchar,
+        facts: Facts,
+        address_length: cython.uint,
+        protocol: cython.uint,
+        type_field: cython.int,
+    ) -> cython.Py_ssize_t:
+        """Put an SLL or SLL2 header; with a tag its protocol is the TPID, and tag and type follow behind it."""
+        length: cython.Py_ssize_t
+        packet_type: cython.uint = facts.packet_type
+        hardware_type: cython.uint = facts.hardware_type
+        address_at: cython.Py_ssize_t = facts.address_at
         if facts.vlan_tpid:
             protocol = facts.vlan_tpid
-        elif is_802_3:
-            protocol = _cooked_802_3(buf, facts)
         if self.link_type == LINKTYPE_LINUX_SLL:
-            length = put_sll(
-                out,
-                at,
-                facts.packet_type,
-                facts.hardware_type,
-                address_length,
-                buf,
-                facts.address_at,
-                protocol,
-            )
+            length = put_sll(out, at, packet_type, hardware_type, address_length, buf, address_at, protocol)
         else:
             length = put_sll2(
-                out,
-                at,
-                facts.packet_type,
-                facts.hardware_type,
-                facts.ifindex,
-                address_length,
-                buf,
-                facts.address_at,
-                protocol,
+                out, at, packet_type, hardware_type, facts.ifindex, address_length, buf, address_at, protocol
             )
         if facts.vlan_tpid:
             _put_u16(out, at + length, facts.vlan_tci)
