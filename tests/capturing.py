@@ -25,6 +25,8 @@ class Capture:
     `program` is what Python is told to run.
     """
 
+    ready: tuple[str, ...] = ("capturing on",)  # what it says when it does its work
+
     def __init__(
         self,
         namespace: NetworkNamespace,
@@ -46,13 +48,16 @@ class Capture:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         assert self._capturing.wait(TIMEOUT)
-        assert "capturing on" in self.stderr, self.stderr
+        assert self._is_ready(self.stderr), self.stderr
+
+    def _is_ready(self, said: str) -> bool:
+        return any(sign in said for sign in self.ready)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.stderr += line
-            if "capturing on" in line:
+            if self._is_ready(line):
                 self._capturing.set()
         self._capturing.set()
 

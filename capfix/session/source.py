@@ -219,6 +219,8 @@ class PacketSource:
         gone_since_ns = self._gone_since_ns.pop(link.name, None)
         if gone_since_ns is not None:
             gone, back = _time(gone_since_ns), _time(now_ns)
+            if len(self._notes) == REMEMBERED_LINKS:  # of interfaces that never had a packet
+                del self._notes[next(iter(self._notes))]
             self._notes[link.ifindex] = (
                 f"{link.name} was gone from {gone} to {back} UTC; now it is ifindex {link.ifindex}"
             )
@@ -226,7 +228,6 @@ class PacketSource:
     def detach(self, ifindex: int, name: str, now_ns: int) -> None:
         """Take no more packets from an interface: it has gone, or is no longer called so."""
         self.attached.discard(ifindex)
-        self._notes.pop(ifindex, None)
         self._gone_since_ns[name] = now_ns
         self._left = next((shown for shown in self._shown if ifindex in shown.ifindexes), None)
         self._attach_filter()
