@@ -1,6 +1,6 @@
 # Every target does its own set-up: `tools/setup` makes .venv, builds capfix into it, and is quick when nothing changed.
 
-.PHONY: demo test test-service lint bench clean
+.PHONY: demo test test-service soak lint bench clean
 
 demo:
 	@tools/setup
@@ -12,6 +12,12 @@ test:
 
 test-service:
 	@tools/test-service
+
+# As root, for MINUTES; then the tests that have a long form
+soak:
+	@tools/setup
+	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),10)
+	@CAPFIX_SOAK=1 .venv/bin/python -m pytest tests/test_hotplug.py tests/test_rotation_end_to_end.py
 
 lint:
 	@tools/setup lint
