@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from capfix.attachment import is_match
+from capfix.attachment import is_match, is_pattern
 from capfix.duplicates import SeenPackets
 from capfix.errors import NoSuchInterfaceError, UsageError
 from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
@@ -184,7 +184,7 @@ def _give_up_privileges(options: RunOptions, report: Report) -> None:
     if plan.remark:
         report.say(plan.remark)
     if plan.identity is not None:
-        if options.wait:
+        if options.wait or any(map(is_pattern, options.interfaces)):
             link_events.load()  # the program's files need not be readable for the user
         report.detail(f"going on as the user {plan.identity.name}")
     privileges.drop(plan.keep, plan.identity)

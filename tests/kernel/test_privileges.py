@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -124,14 +125,17 @@ def test_an_open_packet_socket_survives():
 
 
 @pytest.fixture
-def outputs(tmp_path):
-    """Two directories with an open way to them: one of root's, one of nobody's."""
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(0o755)
-    for name, owner in (("root", 0), ("nobody", NOBODY)):
-        (tmp_path / name).mkdir()
-        os.chown(tmp_path / name, owner, owner)
-    return tmp_path
+def outputs():
+    """Two directories with an open way to them: one of root's, one of nobody's.
+
+    Not below pytest's own directory, which every run of pytest closes to others.
+    """
+    with tempfile.TemporaryDirectory(prefix="capfix-test-", dir="/var/tmp") as top:
+        Path(top).chmod(0o755)
+        for name, owner in (("root", 0), ("nobody", NOBODY)):
+            Path(top, name).mkdir()
+            os.chown(Path(top, name), owner, owner)
+        yield Path(top)
 
 
 WRITE_A_FILE = """
