@@ -8,7 +8,6 @@ Here is what the file says, and where. What it means is for whoever knows the op
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +63,8 @@ def read_config_file(path: Path) -> list[Setting]:
         CapfixError: it is not there or cannot be read.
         UsageError: it is not TOML; the message has the parser's place.
     """
+    import tomllib  # most captures have no file
+
     try:
         text = path.read_text()
         content = tomllib.loads(text)
@@ -91,6 +92,8 @@ def _line(key: str, lines: list[str]) -> int:
 
 
 def _is_toml(text: str) -> bool:
+    import tomllib
+
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError:

@@ -6,10 +6,12 @@ power of 1000 and the other half as a power of 1024.
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from capfix.errors import UsageError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _SIZE_UNITS: Final = {
     "": 1,
@@ -42,7 +44,7 @@ class SizeOrPercent:
     """An amount of space: so many bytes, or a share of a filesystem, of which one is None."""
 
     size_bytes: int | None = None
-    percent: Fraction | None = None
+    percent: "Fraction | None" = None
 
     def of(self, total_bytes: int) -> int:
         """Return the amount in bytes on a filesystem of `total_bytes`."""
@@ -120,14 +122,16 @@ def format_duration(duration_ns: int) -> str:
     return f"{duration_ns} ns"
 
 
-def _split(text: str, what: str, examples: str) -> tuple[Fraction, str]:
+def _split(text: str, what: str, examples: str) -> "tuple[Fraction, str]":
     match = _QUANTITY.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{what} {text!r} is not a number with a unit; write for example {examples}")
+    from fractions import Fraction  # decimal comes with it, and most captures have no such option
+
     return Fraction(match[1]), match[2].lower()
 
 
-def _whole(text: str, what: str, number: Fraction, unit: str, units: dict[str, int], known: str) -> int:
+def _whole(text: str, what: str, number: "Fraction", unit: str, units: dict[str, int], known: str) -> int:
     if unit not in units:
         raise UsageError(f"{what} {text}: no unit {unit}; units are {known}")
     value = int(number * units[unit])

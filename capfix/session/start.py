@@ -1,10 +1,13 @@
-"""From options to a running capture: what must be there is checked first, and nothing is made before that."""
+"""From options to a running capture: what must be there is checked first, and nothing is made before that.
+
+What only some options need is imported where they are looked at: a capture should see its first packets soon.
+"""
 
 import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from capfix.attachment import is_match, is_pattern
 from capfix.duplicates import SeenPackets
@@ -12,11 +15,8 @@ from capfix.errors import NoSuchInterfaceError, UsageError
 from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
 from capfix.kernel import link_events, privileges
 from capfix.kernel.links import Link, find_ifindex, link_names, read_link
-from capfix.kernel.nflog import NflogSocket
 from capfix.kernel.packet_socket import PacketRing
-from capfix.nflog_transcode import NflogTranscoder
 from capfix.session.capture import Capture
-from capfix.session.nflog_source import LogReads, NflogSource
 from capfix.session.notify import ServiceManager
 from capfix.session.options import ANY_NAME, RunOptions
 from capfix.session.order import Order
@@ -25,13 +25,14 @@ from capfix.session.section import Section, describe_fakes
 from capfix.session.source import PacketSource
 from capfix.sink.directory import CaptureDirectory
 from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
-from capfix.sink.recovery import recover
 from capfix.sink.series import FileSeries
 from capfix.transcode import COMPILED, Transcoder
 from capfix.wire.bpf import Program, encode_program, program_text
-from capfix.wire.nflog import MAX_COPY_RANGE
 from capfix.wire.numbers import LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
 from capfix.wire.pcapng import SNAPLEN
+
+if TYPE_CHECKING:
+    from capfix.session.nflog_source import NflogSource
 
 # How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
 # at later, and each wake-up costs.
@@ -143,7 +144,12 @@ def _seen_packets(options: RunOptions) -> SeenPackets | None:
 
 def _nflog_source(
     options: RunOptions, framer: Framer, seen: SeenPackets | None, program: Program | None
-) -> NflogSource:
+) -> "NflogSource":
+    from capfix.kernel.nflog import NflogSocket
+    from capfix.nflog_transcode import NflogTranscoder
+    from capfix.session.nflog_source import LogReads, NflogSource
+    from capfix.wire.nflog import MAX_COPY_RANGE
+
     names = None if options.interfaces == (ANY_NAME,) else options.interfaces
     transcoder = NflogTranscoder(
         framer, options.snaplen, options.source != "nflog", seen, program, options.direction == "out"
@@ -168,6 +174,8 @@ def _open_series(options: RunOptions, report: Report) -> FileSeries:
     Raises:
         SinkError: it cannot be written, or another capture holds it.
     """
+    from capfix.sink.recovery import recover
+
     directory = CaptureDirectory(options.output)
     for part_name in directory.unfinished_names():
         try:

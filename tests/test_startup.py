@@ -1,0 +1,31 @@
+"""What a plain capture loads before its first packet."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from capfix.lab import NetworkNamespace
+
+pytestmark = pytest.mark.root
+
+#: Each takes long to import and serves only who asks for it.
+NOT_FOR_EVERYBODY = (
+    *("capfix.cli.demo", "capfix.kernel.nflog", "capfix.kernel.selection", "capfix.lab"),
+    *("difflib", "pyroute2", "rich", "scapy", "_ssl", "tomllib"),
+)
+
+
+def test_a_plain_capture_loads_nothing_that_it_does_not_use(
+    namespace: NetworkNamespace, tmp_path: Path
+) -> None:
+    """Whatever only some options, other commands or errors need is not imported on the way to the first packet."""
+    program = (
+        "import sys; from capfix import cli\n"
+        f"assert cli.main(['run', '-i', 'lo', '-o', {str(tmp_path / 'out')!r}, '-a', 'duration:0.1']) == 0\n"
+        f"print(*(name for name in {NOT_FOR_EVERYBODY!r} if name in sys.modules))"
+    )
+    with namespace.entered():
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.communicate()[0] == "\n"
