@@ -20,7 +20,7 @@ DIRECTIVES = {
 }
 
 #: Cython compares C's unsigned numbers with literals as it finds them; the compiler need not mention each.
-FLAGS = ["-O3", "-Wno-sign-compare"]
+FLAGS = ["-O3", "-g0", "-Wno-sign-compare"]
 
 
 def compiled_extensions() -> list[Extension]:
@@ -37,4 +37,7 @@ def compiled_extensions() -> list[Extension]:
     return extensions
 
 
-setup(ext_modules=compiled_extensions())
+setup(
+    ext_modules=compiled_extensions(),
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)
