@@ -241,7 +241,7 @@ def test_files_of_earlier_runs_count_and_others_do_not(namespace: NetworkNamespa
         (tmp_path / f"out_{number:05}_20200101000000.pcapng").touch()
     arguments = ("-i", "far", "-o", tmp_path / "out.pcapng", "-b", "duration:0.2", "--keep-files", "3")
     with capture(namespace, *arguments) as running:
-        assert len(finished(tmp_path)) == 2 + 1, "with the file being written three, and the other's"
+        until(lambda: len(finished(tmp_path)) == 2 + 1)  # with the file being written three, and the other's
         until(lambda: any("_00009_" in file.name for file in finished(tmp_path)))
         assert running.stop() == 0
     assert "keeping at most 3 files; oldest go first, files of earlier runs count" in running.stderr
