@@ -34,15 +34,32 @@ def add_parser(subparsers: Any) -> None:
         help="capture packets and write them as pcapng",
         description="Capture packets, rebuild their link-layer header, and write them as pcapng.",
     )
-    parser.add_argument(
+    for add_group in (
+        _add_essentials,
+        _add_headers,
+        _add_selection,
+        _add_source,
+        _add_file_options,
+        _add_running,
+    ):
+        add_group(parser)
+    layers = Layers(parser)
+    parser.set_defaults(run=functools.partial(_run, layers))
+
+
+def _add_essentials(parser: argparse.ArgumentParser) -> None:
+    """Add what to capture on, where to write it, and when to stop."""
+    group = parser.add_argument_group("from where, to where, how long")
+    group.add_argument(
         "-i",
         "--interface",
         action="append",
         default=[],
         metavar="NAME",
-        help="capture on this interface, or on `any`; may be given several times",
+        help="capture on this interface, on those that a pattern matches ('tun*'), or on `any`; may be given several "
+        "times",
     )
-    parser.add_argument(
+    group.add_argument(
         "-o",
         "-w",
         "--output",
@@ -50,33 +67,8 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="write here; `-` is stdout; an existing file is replaced",
     )
-    parser.add_argument(
-        "--link",
-        choices=LINK_TYPES,
-        default=DEFAULT_LINK,
-        help="the header to write: Linux cooked (sll, sll2) or ethernet with made-up addresses; default %(default)s",
-    )
-    parser.add_argument(
-        "--keep-headers",
-        action="store_true",
-        help="with --link ethernet: keep the headers that are sound, and make up the others",
-    )
-    parser.add_argument(
-        "--local-mac",
-        type=_argument(parse_mac),
-        metavar="MAC",
-        help="our own address in ethernet headers; default: the interface's, if it has one",
-    )
-    parser.add_argument(
-        "--peer-mac",
-        type=_argument(parse_mac),
-        metavar="MAC",
-        help="the address of whoever we talk to in ethernet headers",
-    )
-    parser.add_argument(
-        "-c", "--count", type=_argument(parse_count), metavar="N", help="stop after N packets"
-    )
-    parser.add_argument(
+    group.add_argument("-c", "--count", type=_argument(parse_count), metavar="N", help="stop after N packets")
+    group.add_argument(
         "-a",
         "--stop",
         action="append",
@@ -84,67 +76,96 @@ def add_parser(subparsers: Any) -> None:
         metavar="KEY:VALUE",
         help="stop at duration:SECONDS, filesize:KB, packets:N or files:N; may be given several times",
     )
-    parser.add_argument(
+    group.add_argument(
         "-B",
         "--ring-size",
         type=_argument(parse_count),
         metavar="MIB",
         help="size of the kernel's ring, all interfaces together; default: by free memory, at most 64",
     )
-    _add_selection(parser)
-    _add_source(parser)
-    _add_file_options(parser)
-    parser.add_argument(
+
+
+def _add_headers(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which link-layer header to write."""
+    group = parser.add_argument_group("the link-layer header")
+    group.add_argument(
+        "--link",
+        choices=LINK_TYPES,
+        default=DEFAULT_LINK,
+        help="the header to write: Linux cooked (sll, sll2) or ethernet with made-up addresses; default %(default)s",
+    )
+    group.add_argument(
+        "--keep-headers",
+        action="store_true",
+        help="with --link ethernet: keep the headers that are sound, and make up the others",
+    )
+    group.add_argument(
+        "--local-mac",
+        type=_argument(parse_mac),
+        metavar="MAC",
+        help="our own address in ethernet headers; default: the interface's, if it has one",
+    )
+    group.add_argument(
+        "--peer-mac",
+        type=_argument(parse_mac),
+        metavar="MAC",
+        help="the address of whoever we talk to in ethernet headers",
+    )
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how to run, and where more options stand."""
+    group = parser.add_argument_group("running")
+    group.add_argument(
         "--wait",
         action="store_true",
         help="wait for an interface that is not there, now and whenever it goes; without it that ends the capture",
     )
-    parser.add_argument(
+    group.add_argument(
         "--user",
         metavar="NAME",
         help="the user to go on as once the sockets are open; default under sudo: who called it",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no live line while capturing")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
-    parser.add_argument(
+    group.add_argument("-q", "--quiet", action="store_true", help="no live line while capturing")
+    group.add_argument("-v", "--verbose", action="store_true", help="say more about what is done")
+    group.add_argument(
         "--config",
         metavar="FILE",
         help="read options from this TOML file, with the long names as keys; the command line goes before it",
     )
-    parser.add_argument(
+    group.add_argument(
         "--check-config", action="store_true", help="say whether the options are sound; capture nothing"
     )
-    parser.add_argument(
+    group.add_argument(
         "--instance",
         metavar="NAME",
         help="capture as the service's instance NAME does: with /etc/capfix/NAME.toml where that is there, "
         "else on the interface NAME to /var/lib/capfix, within limits",
     )
-    layers = Layers(parser)
-    parser.set_defaults(run=functools.partial(_run, layers))
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where packets come from."""
-    parser.add_argument(
+    group = parser.add_argument_group("the source")
+    group.add_argument(
         "--source",
         choices=SOURCES,
         default="packet",
         help="where packets come from: a packet socket (packet), netfilter's log (nflog), which sees what taps never "
         "see, both, or what netfilter shows beyond the packet socket (auto); default %(default)s",
     )
-    parser.add_argument(
+    group.add_argument(
         "--nflog-group",
         type=_argument(parse_group),
         metavar="N",
         help="the log group to use; default: the first free one from 1007 on",
     )
-    parser.add_argument(
+    group.add_argument(
         "--nflog-rules",
         choices=NFLOG_RULES,
         help="make nftables rules that last as long as the capture (auto, the default), or use your own (none)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--nflog-hooks",
         type=_argument(parse_hooks),
         metavar="HOOKS",
@@ -155,23 +176,24 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which packets to take, and how much of each."""
-    parser.add_argument(
+    group = parser.add_argument_group("which packets, and how much of them")
+    group.add_argument(
         "-f", "--filter", metavar="EXPRESSION", help="take only what matches, in libpcap's language"
     )
-    parser.add_argument(
+    group.add_argument(
         "--mark",
         type=_argument(parse_mark),
         metavar="VALUE[/MASK]",
         help="take only packets with this mark (skb->mark)",
     )
-    parser.add_argument(
+    group.add_argument(
         "-Q",
         "--direction",
         choices=DIRECTIONS,
         default="inout",
         help="take what comes in, what goes out, or both; default %(default)s",
     )
-    parser.add_argument(
+    group.add_argument(
         "-s",
         "--snaplen",
         type=_argument(parse_snaplen),
@@ -179,13 +201,13 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="write at most so much of each packet, header included; 0, the default, is %(default)s",
     )
-    parser.add_argument(
+    group.add_argument(
         "-p",
         "--no-promiscuous",
         action="store_true",
         help="do not have Ethernet interfaces take in frames for others",
     )
-    parser.add_argument(
+    group.add_argument(
         "--fix-checksums",
         action="store_true",
         help="compute checksums that were left to the network card",
