@@ -148,8 +148,11 @@ class Capture:
         """Make of changed options what can be made of them while running, and tell of the rest."""
         differences = self._options.differences(wanted)
         taken = differences & CHANGEABLE
+        if not self._options.rotation:
+            taken -= {"retention"}  # there is one file
         self._options = replace(self._options, **{name: getattr(wanted, name) for name in taken})
         self._conversion.count = self._options.count
+        self._output.keep(self._options.retention)
         self._report.is_verbose = self._options.verbose
         names = ", ".join(sorted(map(option_name, taken))) or "nothing"
         self._report.say(f"read the configuration again; changed: {names}")

@@ -21,10 +21,16 @@ DEFAULT_HOOKS: Final = (HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT)
 LARGEST_RING_MIB: Final = 4095  # the ring's size in bytes is a 32-bit number
 
 #: The fields that a running capture can take over from a configuration file that has changed.
-CHANGEABLE: Final = frozenset({"count", "verbose"})
+CHANGEABLE: Final = frozenset({"count", "verbose", "retention"})
 
 #: What users call a field, where that is another word.
-_OPTION_NAMES: Final = {"interfaces": "interface", "duration": "stop", "ring_size_mib": "ring-size"}
+_OPTION_NAMES: Final = {
+    "interfaces": "interface",
+    "duration": "stop",
+    "ring_size_mib": "ring-size",
+    "rotation": "rotate-size, -every or -packets",
+    "retention": "keep-files, -size, -age or -free",
+}
 
 NO_ROTATION: Final = RotationRules()
 KEEP_ALL: Final = RetentionRules()

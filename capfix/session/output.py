@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from capfix.errors import ReaderGoneError, SinkError
+from capfix.rotation.retention import RetentionRules
 from capfix.session.current_file import CurrentFile
 from capfix.session.options import RunOptions
 from capfix.session.report import Report
@@ -203,6 +204,11 @@ class Output:
         wait_s = self.file.maybe_wait_s()
         if wait_s is not None:
             self._loop.call_later(max(wait_s, SHORTEST_WAIT_S), self._watch_clock)
+
+    def keep(self, rules: RetentionRules) -> None:
+        """Go by these rules of retention from now on, where files rotate."""
+        if isinstance(self._target, FileSeries):
+            self._target.rules = rules
 
     def _tend(self) -> None:
         self._writer.tend()

@@ -41,9 +41,11 @@ class FileSeries:
         tell: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
-        """`tell` is called with what retention did, `warn` with trouble: a sentence, from the writer's thread."""
+        """`rules` may be replaced at any time. `tell` is called with what retention did, `warn` with trouble: a
+        sentence, from the writer's thread.
+        """
         self._directory = directory
-        self._rules = rules
+        self.rules = rules
         self._tell = tell
         self._warn = warn
         self._inventory = Inventory(directory.finished_files(), directory.next_number)
@@ -100,7 +102,7 @@ class FileSeries:
             self._inventory.reconcile(self._directory.present_names())
             self._reconciled = now
         written = os.fstat(self._file.fd).st_size if self._file is not None else 0
-        for removal in self._inventory.surplus(self._rules, written, time.time_ns(), self._directory.space()):
+        for removal in self._inventory.surplus(self.rules, written, time.time_ns(), self._directory.space()):
             self._remove(removal)
 
     def _begin_file(self, opened_ns: int) -> None:
@@ -156,7 +158,7 @@ class FileSeries:
 
     def _make_room(self) -> bool:
         """Remove the oldest file that may go; False when there is none."""
-        oldest = self._inventory.maybe_oldest(self._rules)
+        oldest = self._inventory.maybe_oldest(self.rules)
         if oldest is not None:
             self._remove(Removal(oldest, "the disk is full"))
         return oldest is not None
