@@ -27,8 +27,15 @@ PACKET_VERSION: Final = 10
 TPACKET_V3: Final = 2
 PACKET_MR_PROMISC: Final = 1
 
-RING_BLOCK_SIZE: Final = 1 << 20  # keeps a 64 KiB packet whole: one that fills a block is cut without a word
-SMALLEST_RING_BLOCK_SIZE: Final = 1 << 17  # from here on every packet stays whole
+# Each ring block is a wake-up, so large ones cost less; but a ring block is used up when it retires, full or not
+RING_BLOCK_SIZE: Final = 1 << 20
+QUICK_RING_BLOCK_SIZE: Final = (
+    1 << 18
+)  # where ring blocks retire nearly empty: a ring of 64 MiB lasts 256 of them
+QUICK_RETIRE_MS: Final = 10
+SMALLEST_RING_BLOCK_SIZE: Final = (
+    1 << 17
+)  # a 64 KiB packet stays whole: one that fills a block is cut silently
 FRAME_SIZE: Final = 1 << 11  # of no meaning in TPACKET_V3, but checked
 ANY: Final = 0  # the interface index that stands for all
 
@@ -52,7 +59,7 @@ class PacketRing:
             PrivilegeError: CAP_NET_RAW is missing.
             CaptureError: the kernel has no memory for such a ring, or refuses it for another reason.
         """
-        self.block_size, self.block_count = ring_geometry(ring_size_bytes)
+        self.block_size, self.block_count = ring_geometry(ring_size_bytes, retire_timeout_ms)
         self._retire_timeout_ms = retire_timeout_ms
         self.received = 0
         self.dropped = 0
@@ -196,12 +203,13 @@ class PacketRing:
         self.socket.close()
 
 
-def ring_geometry(ring_size_bytes: int) -> tuple[int, int]:
+def ring_geometry(ring_size_bytes: int, retire_timeout_ms: int) -> tuple[int, int]:
     """Return the ring block size in bytes and the number of ring blocks for a ring of about that size.
 
-    A small ring has smaller ring blocks, at least two of them and none so small that a large packet would be cut.
+    A small ring has smaller ring blocks, at least two of them and none so small that a large packet would be cut; so
+    has one whose ring blocks retire soon.
     """
-    block_size = RING_BLOCK_SIZE
+    block_size = RING_BLOCK_SIZE if retire_timeout_ms > QUICK_RETIRE_MS else QUICK_RING_BLOCK_SIZE
     while block_size > SMALLEST_RING_BLOCK_SIZE and ring_size_bytes // block_size < 16:
         block_size //= 2
     return block_size, max(2, ring_size_bytes // block_size)

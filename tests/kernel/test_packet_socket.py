@@ -145,12 +145,20 @@ def test_an_impossible_ring(namespace: NetworkNamespace) -> None:
         PacketRing(4 << 40, RETIRE_MS)
 
 
+@pytest.mark.parametrize("retire_ms", [2, 100])
 @pytest.mark.parametrize("mib", [1, 2, 3, 16, 64, 1000])
-def test_geometry(mib: int) -> None:
+def test_geometry(mib: int, retire_ms: int) -> None:
     """At least two ring blocks, of a size the kernel takes, large enough for every packet, and as much as asked for."""
-    size, count = ring_geometry(mib << 20)
+    size, count = ring_geometry(mib << 20, retire_ms)
     assert count >= 2
     assert size % 4096 == 0
     assert size >= SMALLEST_RING_BLOCK_SIZE > 65536 + RING_BLOCK_HEADER_LENGTH
     assert size * count <= mib << 20
     assert size * count > (mib << 20) - size
+
+
+def test_ring_blocks_that_retire_soon_are_many() -> None:
+    """Where ring blocks are given out nearly empty, a ring of 64 MiB lasts at least half a second of them."""
+    retire_ms = 2
+    _, count = ring_geometry(64 << 20, retire_ms)
+    assert count * retire_ms >= 500
