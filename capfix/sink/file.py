@@ -67,7 +67,7 @@ class DirectFile:
         self._at += whole_pages
 
     def _write_pages(self, buffer: Buffer, end: int) -> None:
-        """Write the first `end` bytes of the buffer, a number of whole pages."""
+        """Write the first `end` bytes of the buffer, a number of whole pages, or as many of them as will fit."""
         while self._reached < end:
             pages = buffer.view[self._reached : end]
             if self._direct is None:
@@ -81,8 +81,8 @@ class DirectFile:
                 os.close(self._direct)
                 self._direct = None
                 self._sync_file_range = ctypes.CDLL(None, use_errno=True).sync_file_range
-            # A short write is followed by another, which says why; not from the middle of a page
-            self._reached -= self._reached % PAGE
+            if self._reached % PAGE:  # a limit within a page: what follows, written ordinarily, tells which
+                return
         if self._direct is None and end:
             self._push_out(end)
 
@@ -146,7 +146,8 @@ class FileTarget:
         try:
             self._file.write(buffer)
         except SinkError as error:
-            end_early(self._file.fd, f"capfix ended this file early: {error}")
+            with contextlib.suppress(OSError):  # as on a failing disk: the first error tells more
+                end_early(self._file.fd, f"capfix ended this file early: {error}")
             raise
 
     def tend(self) -> None:
