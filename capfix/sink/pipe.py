@@ -85,6 +85,14 @@ class PipeTarget:
         """Nothing is due between writes."""
 
     def close(self) -> None:
-        """Close the descriptor, unless it is stdout, which belongs to whoever started us."""
-        if self.fd != STDOUT:
+        """Close the descriptor, unless it is stdout, which belongs to whoever started us.
+
+        Raises:
+            SinkError: the system says only now that something did not arrive.
+        """
+        if self.fd == STDOUT:
+            return
+        try:
             os.close(self.fd)
+        except OSError as exc:
+            raise SinkError.from_os(f"cannot finish {self.name}", exc) from exc
