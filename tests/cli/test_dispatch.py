@@ -105,3 +105,10 @@ def test_reader_of_stdout_may_leave():
     shell = f'"{sys.executable}" -c "$PROGRAM" | head -c 1 >/dev/null'
     done = subprocess.run(["sh", "-c", shell], env={"PROGRAM": program}, capture_output=True)
     assert done.stderr == b""
+
+
+def test_without_stderr_nothing_is_said_on_stdout():
+    """Where stderr was closed, what would be said there does not get into stdout, which may carry a capture."""
+    shell = f'"{sys.executable}" -m capfix run -i nosuchinterface -o - 2>&-'
+    done = subprocess.run(["sh", "-c", shell], stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (1, b"")
