@@ -295,6 +295,24 @@ def test_hangup_changes_what_is_kept(
     assert len(list(tmp_path.glob("out_*.pcapng"))) == 2
 
 
+def test_a_count_that_is_lowered_ends_the_capture(
+    vpn: HeaderlessVpn, capture: Callable[..., Waiting], tmp_path: Path
+) -> None:
+    """Where more packets are written already than the new count allows, no further one is."""
+    config = tmp_path / "capture.toml"
+    file = tmp_path / "out.pcapng"
+    config.write_text(f'interface = "cipsec0"\noutput = "{file}"\ncount = 100\n')
+    running = capture("--config", config)
+    deliver(vpn, "1", "2", "3")
+    time.sleep(0.3)
+    config.write_text(f'interface = "cipsec0"\noutput = "{file}"\ncount = 2\n')
+    running.process.send_signal(signal.SIGHUP)
+    wait_for(running, "changed: count")
+    deliver(vpn, "4")
+    assert running.wait() == 0
+    assert texts(file) == ["1", "2", "3"]
+
+
 def test_service_manager_hears_of_readiness_state_and_end(
     namespace: NetworkNamespace,
     capture: Callable[..., Waiting],

@@ -149,7 +149,7 @@ class Conversion:
                     )
                 case Stop.OUTPUT_FULL if not is_limited_by_file:
                     self._output.submit()
-                case Stop.LIMIT_REACHED if self._packets_left() <= 0:
+                case Stop.LIMIT_REACHED if self._packets_left() == 0:
                     self._on_enough()
                     return False
                 case Stop.LIMIT_REACHED if not self._output.file.has_all_packets:
@@ -179,4 +179,5 @@ class Conversion:
     def _packets_left(self) -> int:
         if self.count is None:
             return NO_LIMIT
-        return self.count - sum(source.transcoder.written for source in self._sources)
+        written = sum(source.transcoder.written for source in self._sources)
+        return max(self.count - written, 0)  # it may have been lowered below what is written already
