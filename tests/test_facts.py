@@ -38,8 +38,8 @@ VETH_SPEED = 10_000_000_000  # what the driver says
 # `python -m capfix` with statistics every 0.4 seconds
 QUICK_STATISTICS = (
     "-c",
-    "import sys; from capfix.cli import main; from capfix.session import capture; "
-    "capture.STATISTICS_INTERVAL_S = 0.4; sys.exit(main())",
+    "import sys; from capfix.cli import main; from capfix.session import output; "
+    "output.STATISTICS_INTERVAL_S = 0.4; sys.exit(main())",
 )
 
 # linux/if_tun.h, linux/virtio_net.h
