@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from capfix.errors import CapfixError
 from capfix.session.conversion import Conversion
@@ -59,7 +59,9 @@ class Capture:
         self._is_draining = False
         self._is_ended = False
         self._is_abandoned = False
+        self._mistake: BaseException | None = None
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._on_mistake)
         self._finished = asyncio.Event()
         self._output = Output(self._loop, target, section, sources, options, report, streaming)
         self._conversion = Conversion(
@@ -112,6 +114,15 @@ class Capture:
             self._output.catch_up()
             if not self._conversion.is_paused:
                 self._conversion.resume()
+
+    def _on_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End with a whole file when a callback raises what nobody expected: it might do so for ever."""
+        is_first = self._mistake is None
+        self._mistake = self._mistake or context.get("exception") or RuntimeError(context["message"])
+        if is_first and not self._is_ended:
+            self._loop.call_soon(self._end)
+        else:
+            self._finished.set()
 
     # Signals
 
@@ -218,6 +229,6 @@ class Capture:
         self._report.summary(self._standing.counts(refresh=False), self._output_name, self._options.link)
         for remark in (remark for source in self._sources for remark in source.remarks()):
             self._report.detail(remark)
-        if self._presence.failure is not None:
-            raise self._presence.failure
+        if self._mistake is not None:
+            raise self._mistake
         return self._status

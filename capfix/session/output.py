@@ -252,6 +252,8 @@ class Output:
         if self._writer.is_finished:
             self.reader_is_gone |= isinstance(self._writer.error, ReaderGoneError)
             self._events.finished()
+            if self._writer.mistake is not None:
+                raise self._writer.mistake
         elif self._is_reopening:
             if not self._has_file:
                 if self.begin_file():

@@ -34,7 +34,6 @@ class Presence:
         trouble: Callable[[], None],
     ) -> None:
         """`retiring_s` is after how long the packets of an interface that went are certainly out of the ring."""
-        self.failure: BaseException | None = None  # of our own making
         self._loop = loop
         self._sources = sources
         self._output = output
@@ -87,8 +86,10 @@ class Presence:
 
     def _look_while_down(self, source: PacketSource) -> None:
         """Look now and then: the kernel does not say when an interface goes that was down before."""
-        if self._is_there(source) and not all(read_link(ifindex).is_up for ifindex in source.attached):
-            self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
+        with contextlib.suppress(CaptureError):  # it goes, or gets another name, at this very moment
+            if not self._is_there(source) or all(read_link(ifindex).is_up for ifindex in source.attached):
+                return
+        self._loop.call_later(GONE_INTERVAL_S, self._look_while_down, source)
 
     def _is_there(self, source: PacketSource) -> bool:
         """Return whether the source's interface exists; if not, the capture ends in trouble, unless it waits."""
@@ -106,10 +107,10 @@ class Presence:
         if task.cancelled():
             return
         error = task.exception()
-        if not isinstance(error, CapfixError):
-            self.failure = error
         self._report.say(f"interfaces can no longer be followed: {error}")
         self._trouble()
+        if error is not None and not isinstance(error, CapfixError):
+            raise error
 
     def _attach(self, source: PacketSource, event: LinkEvent) -> None:
         if self._is_stopped:

@@ -41,13 +41,15 @@ class Writer:
     """Writes buffers to a target from a thread of its own.
 
     `wake` is called from that thread: when a buffer is free again after `buffer` had none, when writing failed, when
-    the first buffer of a file was dealt with, and when all is written and closed, which `is_finished` tells. After a
+    the first buffer of a file was dealt with, and when the thread ends, which `is_finished` tells: all is written and
+    closed, or `mistake` is what it did not expect. After a
     failure nothing is written until a buffer begins a new file: `error` tells it, and `lost_packets` counts, over all
     failures, what did not arrive. `files_begun` counts the files begun, with success or without.
     """
 
     def __init__(self, target: Target, wake: Callable[[], None]) -> None:
         self.error: SinkError | None = None
+        self.mistake: Exception | None = None
         self.lost_packets = 0
         self.files_begun = 0
         self.is_finished = False
@@ -110,6 +112,8 @@ class Writer:
     def _run(self) -> None:
         try:
             self._write_all()
+        except Exception as exc:  # for whoever waits: in a thread nobody else would hear of it
+            self.mistake = exc
         finally:
             self.is_finished = True
             self._wake()
