@@ -24,6 +24,10 @@ LONGEST_WRITE_S = (
     0.25  # some milliseconds in fact; a file that stays torn does so until the next write, or for good
 )
 
+AFTER_NOHUP = (
+    "-c",
+    "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); from capfix.cli import main; sys.exit(main())",
+)
 MISTAKEN = (
     "-c",
     "import sys; from capfix.cli import main; from capfix.session.source import PacketSource; "
@@ -109,6 +113,18 @@ def test_a_mistake_of_our_own_ends_the_capture(vpn: HeaderlessVpn, tmp_path: Pat
         assert running.wait() == 1
     assert running.stderr.count("ZeroDivisionError") == 1
     assert tshark(file, FIELDS) == []
+
+
+def test_hanging_up_does_not_end_what_was_started_to_outlive_it(vpn: HeaderlessVpn, tmp_path: Path) -> None:
+    """Started by nohup, a capture goes on when the terminal goes."""
+    file = tmp_path / "out.pcapng"
+    with capture(vpn.namespace, "-i", "cipsec0", "-o", file, program=AFTER_NOHUP) as running:
+        running.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        exchange(vpn)
+        settle()
+        assert running.stop() == 0
+    assert tshark(file, FIELDS) == expected()
 
 
 def test_a_second_signal_ends_at_once(vpn: HeaderlessVpn, tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ class Capture:
     async def _capture(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._interrupt)
-        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        if not self._ends_by_hangup or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+            self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self._loop.add_signal_handler(signal.SIGUSR1, self._standing.log)
         self._conversion.count = self._options.count
         self._output.start(
@@ -126,6 +127,11 @@ class Capture:
 
     # Signals
 
+    @property
+    def _ends_by_hangup(self) -> bool:
+        """Whether SIGHUP has nothing else to say: neither to begin a new file nor to read the configuration again."""
+        return not self._options.rotation and self._reread is None
+
     def _interrupt(self) -> None:
         """End in order at the first signal; a second one gives up what is still in the ring.
 
@@ -140,10 +146,10 @@ class Capture:
 
     def _on_hangup(self) -> None:
         """Begin a new file where files rotate, and read the configuration again; without both, end as on SIGTERM."""
+        if self._ends_by_hangup:
+            self._interrupt()
         if self._options.rotation:
             self._output.change_file()
-        elif self._reread is None:
-            self._interrupt()
         if self._reread is None:
             return
         self._service.reloading()
