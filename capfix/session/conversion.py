@@ -27,7 +27,7 @@ class Conversion:
         streaming: bool,
         changes_crowded_file: bool,
     ) -> None:
-        """`streaming` has each ring block written at once. `changes_crowded_file` begins a new file before one has
+        """`streaming` has what was ready written at once. `changes_crowded_file` begins a new file before one has
         more interfaces than every reader can take.
         """
         self.count: int | None = None  # how many packets are wanted in all
@@ -94,6 +94,8 @@ class Conversion:
             if not self._convert_block(source):
                 return
             converted += 1
+        if self._streaming and converted:
+            self._output.submit()
         if self._order.is_holding:
             self._hold()
         elif any(source.is_converting for source in self._sources):  # more is there than wakes us
@@ -134,8 +136,6 @@ class Conversion:
                 case Stop.DONE | Stop.LATER as stop:
                     if stop == Stop.DONE:
                         source.finish()
-                    if self._streaming:
-                        self._output.submit()
                     if self._packets_left() == 0:  # known only now if the last packet ends its ring block
                         self._on_enough()
                         return False

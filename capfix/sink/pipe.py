@@ -1,5 +1,7 @@
 """A pipe, or anything else that cannot be written at an offset."""
 
+import contextlib
+import fcntl
 import os
 import select
 from pathlib import Path
@@ -9,6 +11,7 @@ from capfix.errors import ReaderGoneError, SinkError
 from capfix.sink.buffers import Buffer
 
 STDOUT: Final = 1
+PIPE_SIZE: Final = 1 << 20  # what an unprivileged process may ask for: pipe(7), pipe-max-size
 
 
 class ReaderWatch:
@@ -44,6 +47,8 @@ class PipeTarget:
     def __init__(self, fd: int, name: str) -> None:
         self.fd = fd
         self.name = name
+        with contextlib.suppress(OSError):  # no pipe, or its user has too many: it works as it is
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
     @classmethod
     def open(cls, path: Path) -> "PipeTarget":
