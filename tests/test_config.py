@@ -31,9 +31,10 @@ def test_a_count_is_a_whole_number_from_one(text: str) -> None:
             {"source": "nflog", "nflog_rules": "none", "nflog_group": 5, "nflog_hooks": (1,)},
             "--nflog-rules none that it makes none",
         ),
-        ({"source": "auto", "filter": "udp"}, "--filter needs --source packet"),
-        ({"source": "both", "mark": (1, 1)}, "--mark needs --source packet"),
-        ({"source": "nflog", "direction": "in"}, "--direction needs --source packet"),
+        (
+            {"source": "auto", "link": "ethernet", "keep_headers": True},
+            "--keep-headers needs --source packet",
+        ),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, object], reason: str) -> None:
