@@ -2,8 +2,11 @@
 
 import pytest
 
-from capfix.config import parse_count, parse_group, parse_hooks, parse_mark, parse_snaplen
+from capfix.config import file_rules, parse_count, parse_group, parse_hooks, parse_mark, parse_snaplen
 from capfix.errors import UsageError
+from capfix.rotation.dumpcap import StopRules
+from capfix.rotation.retention import RetentionRules
+from capfix.rotation.schedule import RotationRules
 from capfix.session.options import RunOptions
 
 
@@ -35,6 +38,9 @@ def test_a_count_is_a_whole_number_from_one(text: str) -> None:
             {"source": "auto", "link": "ethernet", "keep_headers": True},
             "--keep-headers needs --source packet",
         ),
+        ({"retention": RetentionRules(keep_files=3)}, "one file unless it is rotated"),
+        ({"stop_files": 3}, "one file unless it is rotated"),
+        ({"rotation": RotationRules(every_ns=10**6)}, "--rotate-every of 1 ms"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, object], reason: str) -> None:
@@ -127,3 +133,22 @@ def test_rules_are_made_at_the_usual_hooks_unless_they_are_the_user_s_own() -> N
     assert RunOptions(**options).hooks == (1, 2, 3)
     assert RunOptions(**options, nflog_hooks=(0,)).hooks == (0,)
     assert RunOptions(**options, nflog_rules="none", nflog_group=5).hooks == ()
+
+
+def test_of_two_limits_for_a_file_the_smaller_holds():
+    """Options of both kinds may be given together; each limit is the smaller of the two."""
+    criteria = ["filesize:1000", "packets:50", "interval:3600", "duration:5", "files:4"]
+    rotation, retention, _ = file_rules(
+        criteria, RotationRules(size_bytes=999, packets=51), RetentionRules(keep_files=9), StopRules()
+    )
+    assert rotation == RotationRules(999, 50, 3600 * 10**9, 5 * 10**9)
+    assert retention == RetentionRules(keep_files=9, run_files=4)
+
+
+def test_a_size_to_stop_at_begins_a_new_file_where_files_are_rotated():
+    """As in dumpcap, -a filesize ends the capture only where there is one file."""
+    stop = StopRules(size_bytes=5000)
+    alone = file_rules([], RotationRules(), RetentionRules(), stop)
+    rotated = file_rules(["packets:9"], RotationRules(), RetentionRules(), stop)
+    assert (alone[0], alone[2]) == (RotationRules(), stop)
+    assert (rotated[0], rotated[2]) == (RotationRules(size_bytes=5000, packets=9), StopRules())

@@ -1,6 +1,7 @@
 """The directory a capture writes to."""
 
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -102,6 +103,21 @@ def test_a_crash_releases_the_lock(tmp_path: Path) -> None:
     assert (tmp_path / ".out.pcapng.lock").exists()
     CaptureDirectory(output).close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_removed_while_it_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever locks a file that its last holder has just removed locks the one that is there by then instead."""
+    flock, lock = fcntl.flock, tmp_path / ".out.pcapng.lock"
+
+    def flock_too_late(fd: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        lock.unlink()
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock_too_late)
+    directory = CaptureDirectory(str(tmp_path / "out.pcapng"))
+    assert lock.read_text() == f"{os.getpid()}\n"
+    directory.close()
 
 
 def test_a_file_is_named_in_two_steps(tmp_path: Path, directory: CaptureDirectory) -> None:
