@@ -45,6 +45,12 @@ class Tcpdump:
         self.process.send_signal(signal.SIGINT)
         self.process.communicate(timeout=10)
 
+    def kill(self) -> None:
+        """See to it that the process is gone."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate(timeout=10)
+
     def kept(self, indexes: dict[str, int]) -> Kept:
         """Return what it kept, once it has stopped."""
         kept = set()

@@ -107,15 +107,18 @@ def test_keeps_what_tcpdump_keeps(cable: NetworkNamespace, tmp_path: Path, expre
         )
         for n, (file, text) in enumerate(zip(files, texts, strict=True))
     ]
-    with captures(cable, arguments) as running:
+    with contextlib.ExitStack() as stack:
+        for dump in (dump for pair in dumps for dump in pair):
+            stack.callback(dump.kill)
+        running = stack.enter_context(captures(cable, arguments))
         assert all(dump.listens() for pair in dumps for dump in pair)
         send(cable, "near", tuple(unmarked(frame) for frame in frames()))  # see Tcpdump
         send(cable, "near", frames())
         settle()
         assert set(stop_all(running)) == {0}
-    for near, far in dumps:
-        near.stop()
-        far.stop()
+        for near, far in dumps:
+            near.stop()
+            far.stop()
     for file, text, (near, far) in zip(files, texts, dumps, strict=True):
         assert kept(file, indexes) == near.kept(indexes) | far.kept(indexes), text
         assert {block.options["if_filter"] for block in interface_blocks(file)} == {(0, text.encode())}

@@ -105,6 +105,8 @@ def verdicts(cable, tmp_path_factory) -> dict[tuple[str, str], Verdicts]:
             for number, (text, interface) in enumerate(asked)
         }
         with ExitStack() as stack:
+            for dump in dumps.values():
+                stack.callback(dump.kill)
             cooked, raw = {}, {}
             for text, interface in asked:
                 name = "" if interface == "any" else interface
