@@ -22,6 +22,7 @@ _CAP_SYS_ADMIN_BIT = 21  # linux/capability.h
 _IFA_F_NODAD = 0x02  # linux/if_addr.h
 _NUD_PERMANENT = 0x80  # linux/neighbour.h: never asked for, never forgotten
 _OPERATIONAL_S = 5
+_LOCAL_TABLE = 255  # linux/rtnetlink.h, RT_TABLE_LOCAL
 _ADDR_GEN_MODE_NONE = "1"  # linux/if_link.h, IN6_ADDR_GEN_MODE_NONE
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -159,6 +160,18 @@ class NetworkNamespace:
                 "add", index=index, address=address, prefixlen=prefix_length, flags=_IFA_F_NODAD
             )
         )
+        if ":" in address:
+            self._wait_until_deliverable(address)
+
+    def _wait_until_deliverable(self, address: str) -> None:
+        """Wait for the kernel's work queue: until then what comes in for a new IPv6 address is not taken as local."""
+        deadline = time.monotonic() + _OPERATIONAL_S
+        while time.monotonic() < deadline:
+            local = self.netlink(lambda ipr: ipr.get_routes(family=socket.AF_INET6, table=_LOCAL_TABLE))
+            if any(route.get("dst") == address for route in local):
+                return
+            time.sleep(0.001)
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), address)
 
     def add_neighbour(self, name: str, address: str, mac: str) -> None:
         """Say for good which MAC address an IP address has, so that no ARP or neighbour discovery is sent for it."""
