@@ -1,7 +1,8 @@
 """What the kernel knows of an interface: names, numbers, addresses, kinds.
 
 Asked by ioctl, which needs no privilege, follows the network namespace of the process (sysfs shows that of the mount)
-and costs no import. An answer that does not come is left out: a capture does not fail for a description.
+and costs no import. An answer that does not come is left out: a capture does not fail for a description. To the kernel
+a name is bytes; those that are no UTF-8 are surrogates in a str, as in names of files.
 
 Source: netdevice(7); linux/ethtool.h.
 """
@@ -9,6 +10,7 @@ Source: netdevice(7); linux/ethtool.h.
 import array
 import errno
 import fcntl
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -107,7 +109,7 @@ def _control_socket() -> Iterator[socket.socket]:
 
 def _ioctl(control: socket.socket, request: int, name: str) -> bytes:
     """Return the union part of a struct ifreq."""
-    answer: bytes = _IFREQ.unpack(fcntl.ioctl(control, request, _IFREQ.pack(name.encode(), b"")))[1]
+    answer: bytes = _IFREQ.unpack(fcntl.ioctl(control, request, _IFREQ.pack(os.fsencode(name), b"")))[1]
     return answer
 
 
@@ -120,7 +122,7 @@ def _hardware_address(control: socket.socket, name: str) -> tuple[int, bytes | N
 
 def _ethtool(control: socket.socket, name: str, question: "array.array[int]") -> bool:
     """Let the driver fill `question` in place; False when it does not answer."""
-    request = struct.pack("16sP8x", name.encode(), question.buffer_info()[0])
+    request = struct.pack("16sP8x", os.fsencode(name), question.buffer_info()[0])
     try:
         fcntl.ioctl(control, SIOCETHTOOL, request)
     except OSError:

@@ -10,6 +10,7 @@ Source: linux/netfilter/nf_tables.h; nft(8) for the chains' priorities.
 """
 
 import errno
+import os
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -164,7 +165,7 @@ def _rules(chain: _Chain, group: int, interfaces: Sequence[str] | None) -> list[
 
 def _match(key: int, name: str) -> tuple[bytes, bytes]:
     """Return the expressions that let packets of one interface name pass on."""
-    value = encode_attribute(1, name.encode().ljust(_NAME_SIZE, b"\0"))
+    value = encode_attribute(1, os.fsencode(name).ljust(_NAME_SIZE, b"\0"))
     return (
         _expression("meta", encode_be32(1, _REGISTER), encode_be32(2, key)),
         _expression("cmp", encode_be32(1, _REGISTER), encode_be32(2, _EQUAL), encode_nested(3, value)),

@@ -60,7 +60,7 @@ class ServiceManager:
         if self._socket is None:
             return
         with contextlib.suppress(OSError):
-            self._socket.sendto(lines.encode(), self._address)
+            self._socket.sendto(lines.encode(errors="backslashreplace"), self._address)
 
 
 def _socket_address(name: str) -> str:

@@ -157,9 +157,14 @@ def encode_option(code: int, value: bytes) -> bytes:
     return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
 
 
+def _text(text: str) -> bytes:
+    """Return text as UTF-8; bytes of a name that were none are written out, as on stderr."""
+    return text.encode(errors="backslashreplace")
+
+
 def encode_comment(text: str) -> bytes:
     """Return an opt_comment option, in UTF-8, cut to what an option holds."""
-    return encode_option(OPT_COMMENT, text.encode()[:0xFFFF].decode(errors="ignore").encode())
+    return encode_option(OPT_COMMENT, _text(text)[:0xFFFF].decode(errors="ignore").encode())
 
 
 def encode_block(block_type: int, body: bytes, options: Iterable[tuple[int, bytes]] = ()) -> bytes:
@@ -186,15 +191,15 @@ def encode_section_header(application: str, os: str, hardware: str) -> bytes:
 
 def encode_interface_description(interface: InterfaceDescription) -> bytes:
     """Return an interface description block, with nanosecond resolution."""
-    options = [(IF_NAME, interface.name.encode()), (IF_TSRESOL, TSRESOL_NS)]
+    options = [(IF_NAME, _text(interface.name)), (IF_TSRESOL, TSRESOL_NS)]
     if interface.description:
-        options.append((IF_DESCRIPTION, interface.description.encode()))
+        options.append((IF_DESCRIPTION, _text(interface.description)))
     if interface.mac is not None:
         options.append((IF_MACADDR, interface.mac))
     if interface.speed is not None:
         options.append((IF_SPEED, struct.pack("<Q", interface.speed)))
     if interface.filter is not None:
-        options.append((IF_FILTER, b"\0" + interface.filter.encode()))
+        options.append((IF_FILTER, b"\0" + _text(interface.filter)))
     if interface.os is not None:
         options.append((IF_OS, interface.os.encode()))
     body = struct.pack("<HHI", interface.link_type, 0, interface.snaplen)
@@ -209,7 +214,7 @@ def encode_interface_statistics(statistics: InterfaceStatistics) -> bytes:
 
     options = []
     if statistics.comment is not None:
-        options.append((OPT_COMMENT, statistics.comment.encode()))
+        options.append((OPT_COMMENT, _text(statistics.comment)))
     for code, nanoseconds in ((ISB_STARTTIME, statistics.start_ns), (ISB_ENDTIME, statistics.end_ns)):
         if nanoseconds is not None:
             options.append((code, time_value(nanoseconds)))

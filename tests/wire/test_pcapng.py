@@ -133,3 +133,12 @@ def test_too_long_for_the_format() -> None:
         encode_option(OPT_COMMENT, bytes(65536))
     with pytest.raises(EncodeError, match=str(BLOCK_LIMIT)):
         encode_block(INTERFACE_STATISTICS, bytes(BLOCK_LIMIT))
+
+
+def test_a_name_that_is_no_utf8_is_written_out() -> None:
+    """An interface's name may hold any bytes; what is no text stands in the file as it does on stderr."""
+    name = b"v\xe9th".decode(errors="surrogateescape")
+    block = encode_interface_description(InterfaceDescription(name, LINKTYPE_LINUX_SLL, description=name))
+    (interface,) = list(FileScanner(io.BytesIO(encode_section_header("", "", "") + block)))[1:]
+    assert interface.options["if_name"] == r"v\udce9th"
+    assert encode_comment(name) == encode_option(OPT_COMMENT, rb"v\udce9th")
