@@ -21,7 +21,7 @@ from scapy.packet import Packet
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
 from tests.capturing import capture, packets, statistics, tshark
-from tests.test_run import settle
+from tests.test_run import exchange, settle
 
 pytestmark = pytest.mark.root
 
@@ -35,6 +35,12 @@ HARDWARE_TYPES = {1: "ether", 512: "ppp", 519: "rawip", 768: "tunnel", 776: "sit
 FILE_RETIRE_S = 0.1
 VETH_SPEED = 10_000_000_000  # what the driver says
 
+# `python -m capfix` that takes two interfaces for many
+FEW_ARE_MANY = (
+    "-c",
+    "import sys; from capfix.cli import main; from capfix.session import output; "
+    "output.MANY_INTERFACES = 2; sys.exit(main())",
+)
 # `python -m capfix` with statistics every 0.4 seconds
 QUICK_STATISTICS = (
     "-c",
@@ -335,6 +341,16 @@ def test_an_interface_is_described(namespace: NetworkNamespace, cables: list[Cab
     assert f"Description = {description}" in capinfos
     assert f"Speed = {VETH_SPEED}" in capinfos
     assert "Time precision = nanoseconds (9)" in capinfos
+
+
+def test_many_interfaces_are_warned_of(vpn: HeaderlessVpn, tmp_path: Path) -> None:
+    """A file with more interfaces than every reader takes is told of, once, and goes on."""
+    with capture(vpn.namespace, "-i", "any", "-o", tmp_path / "out.pcapng", program=FEW_ARE_MANY) as running:
+        exchange(vpn)
+        settle()
+        assert running.stop() == 0
+    assert running.stderr.count("2 interfaces in one file: some readers stop at 255") == 1
+    assert len(interfaces(tmp_path / "out.pcapng")) == 3
 
 
 def test_statistics_come_now_and_then(

@@ -144,9 +144,7 @@ class Conversion:
                     if not self._output.change_file():
                         return False
                 case Stop.UNKNOWN_INTERFACE:
-                    self._output.owed = source.announce(
-                        self._output.section, source.transcoder.unknown_ifindex
-                    )
+                    self._output.announce(source, source.transcoder.unknown_ifindex)
                 case Stop.OUTPUT_FULL if not is_limited_by_file:
                     self._output.submit()
                 case Stop.LIMIT_REACHED if self._packets_left() == 0:

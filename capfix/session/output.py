@@ -16,7 +16,7 @@ from capfix.rotation.retention import RetentionRules
 from capfix.session.current_file import CurrentFile
 from capfix.session.options import RunOptions
 from capfix.session.report import Report
-from capfix.session.section import Section
+from capfix.session.section import MANY_INTERFACES, Section
 from capfix.session.source import PacketSource
 from capfix.sink.buffers import Buffer
 from capfix.sink.file import FileTarget
@@ -130,6 +130,15 @@ class Output:
         """Add blocks to a buffer that has room for them."""
         buffer.append(blocks)
         self.file.size_bytes += len(blocks)
+
+    def announce(self, source: PacketSource, ifindex: int) -> None:
+        """Have the interface block that is due before the first packet of `ifindex`, if one is, come next."""
+        self.owed = source.announce(self.section, ifindex)
+        if self.owed and self.section.interface_count == MANY_INTERFACES:
+            self._report.say(
+                f"{MANY_INTERFACES} interfaces in one file: some readers stop at 255; with --rotate-size, -every or "
+                "-packets the next file begins before that"
+            )
 
     def submit(self) -> None:
         """Have what is in the buffer written now."""
