@@ -1,5 +1,6 @@
 """What a person is told of a running capture: messages, a live line on a terminal, the counts at the end."""
 
+import contextlib
 import os
 import sys
 import time
@@ -36,7 +37,7 @@ class Report:
     def say(self, message: str) -> None:
         """Tell what everybody should know."""
         self._clear()
-        print(f"capfix: {message}", file=self._stream, flush=True)
+        self._print(f"capfix: {message}\n")
 
     def detail(self, message: str) -> None:
         """Tell what only -v asks for."""
@@ -46,9 +47,12 @@ class Report:
     def live(self, counts: Counts) -> None:
         """Renew the live line."""
         line = self._standing(counts)
-        width = os.get_terminal_size(self._stream.fileno()).columns
+        try:
+            width = os.get_terminal_size(self._stream.fileno()).columns
+        except OSError:  # the terminal is gone
+            return
         self._clear()
-        print(line[: max(width - 1, 0)], end="", file=self._stream, flush=True)
+        self._print(line[: max(width - 1, 0)])
         self._has_line = True
 
     def status(self, doing: str, counts: Counts) -> str:
@@ -88,8 +92,13 @@ class Report:
 
     def _clear(self) -> None:
         if self._has_line:
-            print("\r\x1b[K", end="", file=self._stream)
+            self._print("\r\x1b[K")
             self._has_line = False
+
+    def _print(self, text: str) -> None:
+        """Write to the stream; that nobody listens any more is no reason to end a capture."""
+        with contextlib.suppress(OSError):
+            print(text, end="", file=self._stream, flush=True)
 
 
 def _packets(count: int) -> str:

@@ -1,6 +1,8 @@
 """What a person is told."""
 
+import contextlib
 import io
+import os
 import re
 
 import pytest
@@ -53,6 +55,14 @@ def test_status_counts_what_came_since_the_last_one() -> None:
     report.status("capturing", Counts(captured=1000))
     status = report.status("capturing", Counts(captured=1000, kernel_dropped=1234, output_lost=5))
     assert status == "capturing: 0 packets/s, 1,000 packets, 1,234 dropped, 5 lost to the output"
+
+
+def test_nobody_listens() -> None:
+    """That a terminal or a reader of stderr has gone is no reason to end a capture."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "w") as stream:
+        Report(stream).say("nobody hears this")
 
 
 def test_no_live_line_without_a_terminal() -> None:
