@@ -13,8 +13,8 @@ from pcapng import FileScanner
 from pcapng.blocks import InterfaceStatistics
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
-from tests.capturing import capture, packets, tshark
-from tests.load import NumberedTraffic
+from tests.capturing import capture, packets, statistics, tshark
+from tests.load import NumberedTraffic, numbers_and_drops
 from tests.test_run import FIELDS, exchange, expected, settle
 
 pytestmark = pytest.mark.root
@@ -84,6 +84,26 @@ def test_a_growing_file_is_whole_between_writes(namespace: NetworkNamespace, tmp
     assert watch.longest_torn_s < LONGEST_WRITE_S
     assert watch.looks > 100
     assert file.stat().st_size > 4 << 20  # more than one buffer, so that pages were written directly
+
+
+def test_a_capture_can_be_stopped_under_load(namespace: NetworkNamespace, tmp_path: Path) -> None:
+    """It ends soon though packets keep coming, and what was received until then is in the file or counted."""
+    file = tmp_path / "out.pcapng"
+    namespace.add_veth_pair("va", "vb")
+    traffic = NumberedTraffic(namespace, "va")
+    sending = threading.Thread(target=traffic.send, args=(2, 100_000))
+    with capture(namespace, "-i", "vb", "-o", file) as running:
+        sending.start()
+        time.sleep(0.3)
+        assert running.stop() == 0
+        assert sending.is_alive()
+    sending.join()
+    traffic.close()
+    numbers = [number for number, _, _ in numbers_and_drops(file)]
+    options = statistics(file)["vb"].options
+    assert len(numbers) + options["isb_osdrop"] == options["isb_ifrecv"]
+    assert len(numbers) > 1000
+    assert numbers == sorted(numbers)
 
 
 def test_a_full_disk_ends_the_capture(vpn: HeaderlessVpn, small_tmpfs: Path) -> None:

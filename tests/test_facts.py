@@ -181,6 +181,20 @@ def test_several_interfaces_in_one_file(
         latest = max(latest, float(moment))
 
 
+def test_a_count_is_of_all_interfaces_together(
+    namespace: NetworkNamespace, cables: list[Cable], tmp_path: Path
+) -> None:
+    """-c N ends a capture on several interfaces with N packets in all."""
+    file = tmp_path / "out.pcapng"
+    with capture(namespace, "-i", "va", "-i", "wa", "-o", file, "-c", 7) as running:
+        for n in range(10):
+            for cable in cables:
+                cable.arrive(datagram(f"{cable.name} {n}"))
+        assert running.wait() == 0
+    assert len(packets(file)) == 7
+    assert sum(block.options["isb_usrdeliv"] for block in statistics(file).values()) == 7
+
+
 def test_loopback_packets_appear_once(namespace: NetworkNamespace, tmp_path: Path) -> None:
     """Pings on the loopback interface are there once each; the copies left out are counted, there and in the file."""
     file = tmp_path / "out.pcapng"
