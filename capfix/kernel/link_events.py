@@ -11,6 +11,7 @@ Source: netlink(7), rtnetlink(7).
 import asyncio
 import errno
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -133,7 +134,7 @@ def _link(message: Any) -> LinkEvent | None:
         return None
     return LinkEvent(
         ifindex=message["index"],
-        name=message.get_attr("IFLA_IFNAME"),
+        name=os.fsdecode(message.get_attr("IFLA_IFNAME")),  # bytes where they are no UTF-8
         present=message["event"] == "RTM_NEWLINK",
         up=bool(message["flags"] & _IFF_UP),
         hardware_type=message["ifi_type"],

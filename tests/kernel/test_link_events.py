@@ -169,3 +169,16 @@ def test_overflow_is_made_up_for_by_a_dump():
         {"x": False} if "x" in last_told else {}
     )
     assert sockets - before <= 4  # a loop's own pair, the monitor's, and what is just being closed
+
+
+def test_names_that_are_no_text():
+    """A name may be any bytes; it is told as names of files are."""
+    name = os.fsdecode(b"v\xe9th")
+
+    async def scenario(told, events):
+        subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
+        await told.until(lambda links: name in [link.name for link in links])
+        subprocess.run(["ip", "link", "del", name], check=True)
+        await told.until(lambda links: (name, False) in [(link.name, link.present) for link in links])
+
+    follow(scenario)
