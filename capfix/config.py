@@ -8,7 +8,7 @@ from capfix.errors import UsageError
 from capfix.rotation.dumpcap import StopRules, parse_rotate
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
-from capfix.wire.nflog import HOOKS
+from capfix.wire.numbers import HOOKS
 from capfix.wire.pcapng import SNAPLEN
 
 

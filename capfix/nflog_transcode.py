@@ -27,16 +27,14 @@ from capfix.wire.bpf import (
     Program,
 )
 from capfix.wire.netlink import MESSAGE_HEADER
-from capfix.wire.nflog import (
-    HOOK_FORWARD,
-    HOOK_OUTPUT,
-    HOOK_POSTROUTING,
-    MESSAGE_PACKET,
-)
+from capfix.wire.nflog import MESSAGE_PACKET
 from capfix.wire.numbers import (
     ARPHRD_ETHER,
     ETH_P_IP,
     ETH_P_IPV6,
+    HOOK_FORWARD,
+    HOOK_OUTPUT,
+    HOOK_POSTROUTING,
     PACKET_BROADCAST,
     PACKET_HOST,
     PACKET_MULTICAST,

@@ -35,11 +35,22 @@ COMMANDS: dict[str, Callable[[Subparsers], None]] = {
 }
 
 
+class _HelpFormatter(argparse.HelpFormatter):
+    """A formatter that knows the terminal's width without importing shutil: each option added makes a formatter."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = os.get_terminal_size().columns
+        except (OSError, ValueError):  # no terminal
+            width = 80
+        super().__init__(prog, width=width - 2)
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser that wants options in full, and raises what is wrong instead of exiting."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")

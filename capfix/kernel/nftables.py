@@ -18,7 +18,7 @@ from capfix.errors import CaptureError, PrivilegeError
 from capfix.kernel.netfilter import first_error, has_net_admin, open_socket, reason, request
 from capfix.wire import netlink
 from capfix.wire.netlink import encode_attribute, encode_be16, encode_be32, encode_nested, encode_string
-from capfix.wire.nflog import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING
+from capfix.wire.numbers import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING
 
 _FAMILY_INET: Final = 1
 _SUBSYSTEM: Final = 10  # NFNL_SUBSYS_NFTABLES

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from capfix.errors import CapfixError
 from capfix.session.conversion import Conversion
@@ -20,7 +20,9 @@ from capfix.session.standing import Standing
 from capfix.sink.file import FileTarget
 from capfix.sink.output import STDOUT_NAME
 from capfix.sink.pipe import PipeTarget
-from capfix.sink.series import FileSeries
+
+if TYPE_CHECKING:
+    from capfix.sink.series import FileSeries
 
 STALLED_READER_S: Final = 1.0  # how long a pipe's reader is waited for once somebody wants us to end
 
@@ -37,7 +39,7 @@ class Capture:
         options: RunOptions,
         sources: list[PacketSource],
         order: Order,
-        target: FileTarget | FileSeries | PipeTarget,
+        target: "FileTarget | FileSeries | PipeTarget",
         section: Section,
         report: Report,
         service: ServiceManager,

@@ -8,8 +8,7 @@ from capfix.attachment import is_pattern
 from capfix.errors import ContradictionError
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
-from capfix.wire.nflog import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT
-from capfix.wire.numbers import LINK_TYPES
+from capfix.wire.numbers import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, LINK_TYPES
 from capfix.wire.pcapng import SNAPLEN
 
 ANY_NAME: Final = "any"

@@ -6,10 +6,11 @@ interface blocks and its statistics, ends where the rules say, and comes back af
 
 import asyncio
 import contextlib
+import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from capfix.errors import ReaderGoneError, SinkError
 from capfix.rotation.retention import RetentionRules
@@ -21,11 +22,18 @@ from capfix.session.source import PacketSource
 from capfix.sink.buffers import Buffer
 from capfix.sink.file import FileTarget
 from capfix.sink.pipe import PipeTarget, ReaderWatch
-from capfix.sink.series import SURVIVABLE, FileSeries
 from capfix.sink.writer import Writer
 from capfix.wire.pcapng import encode_comment
 
+if TYPE_CHECKING:
+    from capfix.sink.series import FileSeries
+
 FLUSH_INTERVAL_S: Final = 0.5  # a packet is in the file within a second: retire time, this, and the write
+SURVIVABLE: Final = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+)  # a rotating capture goes on without a file, and tries again
 STATISTICS_INTERVAL_S: Final = 60.0
 REOPEN_INTERVAL_S: Final = 1.0  # how often a full disk is tried again
 TEND_INTERVAL_S: Final = 5.0  # how often retention looks at ages and free space
@@ -51,7 +59,7 @@ class Output:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        target: FileTarget | FileSeries | PipeTarget,
+        target: "FileTarget | FileSeries | PipeTarget",
         section: Section,
         sources: Sequence[PacketSource],
         options: RunOptions,

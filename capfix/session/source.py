@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from capfix.attachment import is_pattern
-from capfix.duplicates import SeenPackets
 from capfix.errors import CaptureError
 from capfix.kernel.filters import ACCEPT_ALL, REFUSE_ALL
 from capfix.kernel.links import Link, interface_drops, read_link
@@ -17,6 +16,9 @@ from capfix.transcode import Stop, Transcoder
 from capfix.wire.numbers import ARPHRD_ETHER
 from capfix.wire.pcapng import InterfaceStatistics, encode_comment, encode_interface_statistics
 from capfix.wire.tpacket import decode_ring_block
+
+if TYPE_CHECKING:
+    from capfix.duplicates import SeenPackets
 
 REMEMBERED_LINKS: Final = 16  # of those attached to in turn, as their packets may still be in the ring
 
@@ -93,7 +95,7 @@ class PacketSource:
         links: Sequence[Link] = (),
         code: bytes | None = None,
         promiscuous: bool = False,
-        seen: SeenPackets | None = None,
+        seen: "SeenPackets | None" = None,
     ) -> None:
         """`links` are there already, to be attached to; `code` is the filter to let packets in by, None for all."""
         self.name = name

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from capfix.attachment import is_match, is_pattern
-from capfix.duplicates import SeenPackets
 from capfix.errors import NoSuchInterfaceError, UsageError
 from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
 from capfix.kernel import link_events, privileges
@@ -23,16 +22,16 @@ from capfix.session.order import Order
 from capfix.session.report import Report
 from capfix.session.section import Section, describe_fakes
 from capfix.session.source import PacketSource
-from capfix.sink.directory import CaptureDirectory
 from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
-from capfix.sink.series import FileSeries
 from capfix.transcode import COMPILED, Transcoder
-from capfix.wire.bpf import Program, encode_program, program_text
 from capfix.wire.numbers import LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
 from capfix.wire.pcapng import SNAPLEN
 
 if TYPE_CHECKING:
+    from capfix.duplicates import SeenPackets
     from capfix.session.nflog_source import NflogSource
+    from capfix.sink.series import FileSeries
+    from capfix.wire.bpf import Program
 
 # How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
 # at later, and each wake-up costs.
@@ -61,6 +60,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     service = ServiceManager()
     link_type = LINK_TYPES[options.link]
     program = _filter(options, report)
+    code = None if program is None else _encoded(program)
     check_output(options.output)
     present = {name: _present(name, options.wait) for name in options.interfaces}
     streaming = is_streaming(options.output)
@@ -82,7 +82,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
                 PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers),
                 Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
                 links,
-                None if program is None else encode_program(program),
+                code,
                 options.promiscuous,
                 seen,
             )
@@ -134,16 +134,18 @@ def _buffer_size(options: RunOptions) -> int:
     return size // len(options.interfaces)
 
 
-def _seen_packets(options: RunOptions) -> SeenPackets | None:
+def _seen_packets(options: RunOptions) -> "SeenPackets | None":
     """Return the memory that --source auto needs. What a snapshot length cut off cannot be compared."""
     if options.source != "auto":
         return None
+    from capfix.duplicates import SeenPackets
+
     compared = max(options.snaplen - HEADER_LIMIT, 0)
     return SeenPackets(int.from_bytes(os.urandom(8), "little"), compared_bytes=compared)
 
 
 def _nflog_source(
-    options: RunOptions, framer: Framer, seen: SeenPackets | None, program: Program | None
+    options: RunOptions, framer: Framer, seen: "SeenPackets | None", program: "Program | None"
 ) -> "NflogSource":
     from capfix.kernel.nflog import NflogSocket
     from capfix.nflog_transcode import NflogTranscoder
@@ -168,13 +170,15 @@ def _nflog_source(
     )
 
 
-def _open_series(options: RunOptions, report: Report) -> FileSeries:
+def _open_series(options: RunOptions, report: Report) -> "FileSeries":
     """Take hold of the output's directory and finish what a crash left there.
 
     Raises:
         SinkError: it cannot be written, or another capture holds it.
     """
+    from capfix.sink.directory import CaptureDirectory
     from capfix.sink.recovery import recover
+    from capfix.sink.series import FileSeries
 
     directory = CaptureDirectory(options.output)
     for part_name in directory.unfinished_names():
@@ -193,7 +197,9 @@ def _give_up_privileges(options: RunOptions, report: Report) -> None:
         report.say(plan.remark)
     if plan.identity is not None:
         if options.wait or any(map(is_pattern, options.interfaces)):
-            link_events.load()  # the program's files need not be readable for the user
+            link_events.load()  # now: the program's files need not be readable for the user
+        if options.rotation:
+            from capfix.sink import recovery, series  # noqa: F401, for the same reason
         report.detail(f"going on as the user {plan.identity.name}")
     privileges.drop(plan.keep, plan.identity)
 
@@ -212,11 +218,12 @@ def _available_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
-def _filter(options: RunOptions, report: Report) -> Program | None:
+def _filter(options: RunOptions, report: Report) -> "Program | None":
     """Return the filter program that takes what is asked for, None where all is."""
     if (options.filter, options.mark, options.direction, options.snaplen) == (None, None, "inout", SNAPLEN):
         return None
     from capfix.kernel.selection import Selection, selection_program  # 12 ms that most captures need not wait
+    from capfix.wire.bpf import program_text
 
     # Both directions are all that there is: the transcoder leaves out, and counts, the loopback interface's copies
     direction = None if options.direction == "inout" else options.direction
@@ -226,6 +233,12 @@ def _filter(options: RunOptions, report: Report) -> Program | None:
     if program is not None:
         report.detail(f"the filter in the kernel:\n{program_text(program)}")
     return program
+
+
+def _encoded(program: "Program") -> bytes:
+    from capfix.wire.bpf import encode_program
+
+    return encode_program(program)
 
 
 def _remarks(options: RunOptions) -> Iterator[str]:

@@ -19,7 +19,6 @@ from capfix.sink.ending import end_early
 from capfix.sink.file import BUFFER_COUNT, BUFFER_SIZE, DirectFile
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
-SURVIVABLE: Final = (*NO_ROOM, errno.EIO)  # the capture goes on without a file and tries again
 RECONCILE_INTERVAL_S: Final = 60.0  # listing 10,000 names takes 5 ms
 
 

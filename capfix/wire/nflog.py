@@ -19,20 +19,6 @@ from capfix.wire.numbers import ARPHRD_ETHER
 MESSAGE_PACKET: Final = 0x400  # NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET
 MESSAGE_CONFIG: Final = 0x401
 
-# Netfilter's hooks (linux/netfilter.h)
-HOOK_PREROUTING: Final = 0
-HOOK_INPUT: Final = 1
-HOOK_FORWARD: Final = 2
-HOOK_OUTPUT: Final = 3
-HOOK_POSTROUTING: Final = 4
-HOOKS: Final = {
-    "prerouting": HOOK_PREROUTING,
-    "input": HOOK_INPUT,
-    "forward": HOOK_FORWARD,
-    "output": HOOK_OUTPUT,
-    "postrouting": HOOK_POSTROUTING,
-}
-
 # Attributes of a configuration message (NFULA_CFG_ in the header file), and their values
 CONFIG_COMMAND: Final = 1
 CONFIG_MODE: Final = 2

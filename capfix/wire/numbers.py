@@ -73,6 +73,20 @@ RING_BLOCK_STATUS_OFFSET: Final = 8  # block_status in it
 TPACKET3_HEADER_LENGTH: Final = 48  # tpacket3_hdr; the sockaddr_ll follows
 SOCKADDR_LL_LENGTH: Final = 20
 
+# Netfilter's hooks (linux/netfilter.h)
+HOOK_PREROUTING: Final = 0
+HOOK_INPUT: Final = 1
+HOOK_FORWARD: Final = 2
+HOOK_OUTPUT: Final = 3
+HOOK_POSTROUTING: Final = 4
+HOOKS: Final = {
+    "prerouting": HOOK_PREROUTING,
+    "input": HOOK_INPUT,
+    "forward": HOOK_FORWARD,
+    "output": HOOK_OUTPUT,
+    "postrouting": HOOK_POSTROUTING,
+}
+
 # Link types (tcpdump.org), as in a file
 LINKTYPE_ETHERNET: Final = 1
 LINKTYPE_LINUX_SLL: Final = 113
