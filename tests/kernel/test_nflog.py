@@ -17,7 +17,8 @@ from capfix.kernel.nflog import DEFAULT_GROUP, READ_SIZE, NflogSocket
 from capfix.kernel.nftables import NflogRules
 from capfix.lab import NetworkNamespace
 from capfix.wire.netlink import decode_messages
-from capfix.wire.nflog import HOOK_INPUT, MESSAGE_PACKET, NflogPacket, decode_packet
+from capfix.wire.nflog import MESSAGE_PACKET, NflogPacket, decode_packet
+from capfix.wire.numbers import HOOK_INPUT
 
 pytestmark = pytest.mark.root
 

@@ -15,14 +15,8 @@ from capfix.errors import CaptureError
 from capfix.kernel.nflog import NflogSocket
 from capfix.kernel.nftables import NflogRules
 from capfix.lab import NetworkNamespace
-from capfix.wire.nflog import (
-    HOOK_FORWARD,
-    HOOK_INPUT,
-    HOOK_OUTPUT,
-    HOOK_POSTROUTING,
-    HOOK_PREROUTING,
-    NflogPacket,
-)
+from capfix.wire.nflog import NflogPacket
+from capfix.wire.numbers import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING
 from tests.kernel.test_nflog import receive, refusal_without_privileges
 from tests.lab_b import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
 from tests.tools import need

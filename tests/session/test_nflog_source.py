@@ -11,8 +11,7 @@ from capfix.kernel.nflog import NflogSocket
 from capfix.lab import NetworkNamespace
 from capfix.nflog_transcode import NflogTranscoder
 from capfix.session.nflog_source import LogReads
-from capfix.wire.nflog import HOOK_OUTPUT
-from capfix.wire.numbers import LINKTYPE_LINUX_SLL2
+from capfix.wire.numbers import HOOK_OUTPUT, LINKTYPE_LINUX_SLL2
 from tests.tools import need
 
 pytestmark = pytest.mark.root
