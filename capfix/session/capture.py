@@ -55,7 +55,8 @@ class Capture:
         self._streaming = streaming
         self._output_name = "stdout" if options.output == STDOUT_NAME else options.output
         # A ring block that began to fill retires at the second run of its timer at the latest
-        self._retiring_s = 2 * retire_timeout_ms / 1000 + 0.01
+        retired_s = 2 * retire_timeout_ms / 1000 + 0.01
+        self._retiring_s = max(retired_s, *(source.settling_s for source in sources))
         self._status = 0
         self._is_stopping = False
         self._is_draining = False

@@ -62,4 +62,4 @@ class Follower:
         for source, attachment in self._attachments:
             present = {link.ifindex for link in attachment.present}
             for ifindex in sorted(source.attached - present):
-                self._detach(source, LinkEvent(ifindex, source.name, False, False, 0))
+                self._detach(source, LinkEvent(ifindex, source.name_of(ifindex), False, False, 0))

@@ -12,8 +12,8 @@ from capfix.session.section import Section
 from capfix.session.source import PacketSource
 
 BESIDE_TAP_SUFFIX = " (netfilter)"
-# In that time the kernel has passed on what it kept back for others to join: 10 ms, and a tick
-_PASSED_ON_NS = 14_000_000
+# In that time the kernel has passed on what it kept back for others to join: 10 ms, in ticks of up to 10 ms, rounded up
+_PASSED_ON_NS = 25_000_000
 
 
 class LogReads:
@@ -108,6 +108,8 @@ class NflogSource(PacketSource):
 
     Rules go by the name, so interfaces may come and go: this source stays as it is.
     """
+
+    settling_s = 1.2 * _PASSED_ON_NS / 1e9
 
     def __init__(
         self,

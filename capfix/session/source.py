@@ -86,6 +86,9 @@ class PacketSource:
 
     suffix = ""  # what the names in interface blocks end with
     waits_for_others = False  # its packets may only be converted when other sources have shown theirs
+    settling_s = (
+        0.0  # how long after the end of the inflow something may still come, beside the ring's retire time
+    )
 
     def __init__(
         self,
@@ -120,6 +123,11 @@ class PacketSource:
         self._received_before = 0
         self._dropped_before = 0
         self._started_ns = 0
+
+    def name_of(self, ifindex: int) -> str:
+        """Return what an interface it is or was attached to is called; its own name where that is forgotten."""
+        link = self._links.get(ifindex)
+        return self.name if link is None else link.name
 
     def first_timestamp_ns(self) -> int | None:
         """Return when the next packet came; None while no ring block is ready."""
