@@ -224,6 +224,10 @@ class Output:
 
     def keep(self, rules: RetentionRules) -> None:
         """Go by these rules of retention from now on, where files rotate."""
+        if not self._rotates:
+            return
+        from capfix.sink.series import FileSeries
+
         if isinstance(self._target, FileSeries):
             self._target.rules = rules
 

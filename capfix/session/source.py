@@ -125,9 +125,10 @@ class PacketSource:
         self._started_ns = 0
 
     def name_of(self, ifindex: int) -> str:
-        """Return what an interface it is or was attached to is called; its own name where that is forgotten."""
-        link = self._links.get(ifindex)
-        return self.name if link is None else link.name
+        """Return the name by which it is or was attached to an interface."""
+        if is_pattern(self.name) and ifindex in self._links:
+            return self._links[ifindex].name
+        return self.name
 
     def first_timestamp_ns(self) -> int | None:
         """Return when the next packet came; None while no ring block is ready."""
