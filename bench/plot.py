@@ -30,6 +30,7 @@ def draw(results: dict[str, Runs], startup: dict[str, float], path: Path) -> Non
         loss.bar(places, [100 * median(run.lost / run.offered for run in runs) for runs in taken], width)
     cost.set_ylabel("CPU for each packet kept, us")
     loss.set_ylabel("packets lost, %")
+    loss.set_ylim(0, max(loss.get_ylim()[1], 1))  # an axis, also where nobody lost anything
     loss.set_xticks([at + 0.4 - width / 2 for at in range(len(cases))], cases)
     cost.legend(ncols=3)
     figure.suptitle("Capture tools side by side (medians; start-up subtracted)")
