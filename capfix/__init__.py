@@ -11,6 +11,9 @@ A packet takes one road, and no way leads back:
 
 What stands right of `kernel, sink` never opens, reads, writes, logs, sleeps or looks at the clock. A module with
 a .pxd file beside it is compiled by the ordinary build, and runs uncompiled with the same results.
+
+Values are NamedTuples where a capture meets them before its first packet, frozen dataclasses elsewhere: making a
+dataclass takes a millisecond, and its module brings inspect along.
 """
 
 __version__ = "0.1.0"

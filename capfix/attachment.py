@@ -5,12 +5,11 @@ namespaces; here that becomes: these are gone, these have come. Whether a link i
 stays bound to a link that is down, and sees it come up again.
 """
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class LinkEvent:
+class LinkEvent(NamedTuple):
     """What one link event tells: the link of this index is there under this name, or is there no longer.
 
     `hardware_type` is its ARPHRD number. Renaming and moving to another namespace are told by events too: a rename as
@@ -24,8 +23,7 @@ class LinkEvent:
     hardware_type: int
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """What to do now: detach from `gone`, then attach to `come`. Both empty: nothing."""
 
     gone: tuple[LinkEvent, ...] = ()

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from capfix.errors import UsageError
 from capfix.rotation.dumpcap import StopRules, parse_rotate
@@ -47,7 +46,7 @@ def file_rules(
         duration_ns=also.duration_ns,
     )
     rotation, stop = stop.rotating(rotation)
-    return rotation, replace(retention, run_files=ring.run_files), stop
+    return rotation, retention._replace(run_files=ring.run_files), stop
 
 
 def parse_snaplen(text: str) -> int:

@@ -8,17 +8,15 @@ Here is what the file says, and where. What it means is for whoever knows the op
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from capfix.errors import CapfixError, UsageError
 
 _KEY_LINE = re.compile(r"""\s*(["']?)([^"'=\s]+)\1\s*=""")
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One key of the file, its value as TOML gives it, and its line, counted from 1."""
 
     key: str
@@ -26,8 +24,7 @@ class Setting:
     line: int
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong with the settings. `line` is None for what the command line, or nobody, said."""
 
     line: int | None

@@ -5,8 +5,7 @@ power of 1000 and the other half as a power of 1024.
 """
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from capfix.errors import UsageError
 
@@ -39,8 +38,7 @@ _DURATION_UNITS_NS: Final = {
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z%]*)", re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class SizeOrPercent:
+class SizeOrPercent(NamedTuple):
     """An amount of space: so many bytes, or a share of a filesystem, of which one is None."""
 
     size_bytes: int | None = None

@@ -1,25 +1,23 @@
 """From link events to attaching and detaching."""
 
-from dataclasses import replace
-
 import pytest
 
 from capfix.attachment import Attachment, Change, LinkEvent, is_pattern
 
 ETHERNET, NONE = 1, 65534
 VPN = LinkEvent(7, "cipsec0", present=True, up=False, hardware_type=ETHERNET)
-NEXT = replace(VPN, ifindex=9)
+NEXT = VPN._replace(ifindex=9)
 
 
 def gone(link):
-    return replace(link, present=False)
+    return link._replace(present=False)
 
 
 def test_first_event_attaches_and_repeats_do_nothing():
     """The first event of a link attaches; up, down and up again change nothing."""
     vpn = Attachment("cipsec0")
     assert vpn.apply(VPN) == Change(come=(VPN,))
-    up = replace(VPN, up=True)
+    up = VPN._replace(up=True)
     assert [vpn.apply(link) for link in (up, VPN, up)] == [Change()] * 3
     assert vpn.present == (up,)
 
@@ -37,7 +35,7 @@ def test_deleted_and_created_again():
     vpn = Attachment("cipsec0")
     vpn.apply(VPN)
     assert vpn.apply(gone(VPN)) == Change(gone=(VPN,))
-    other = replace(NEXT, hardware_type=NONE)
+    other = NEXT._replace(hardware_type=NONE)
     assert vpn.apply(other) == Change(come=(other,))
 
 
@@ -45,8 +43,8 @@ def test_renaming_away_and_back():
     """A link that is renamed has vanished; one that is given the wanted name has appeared."""
     vpn = Attachment("cipsec0")
     vpn.apply(VPN)
-    assert vpn.apply(replace(VPN, name="old")) == Change(gone=(VPN,))
-    assert vpn.apply(replace(NEXT, name="new")) == Change()
+    assert vpn.apply(VPN._replace(name="old")) == Change(gone=(VPN,))
+    assert vpn.apply(NEXT._replace(name="new")) == Change()
     assert vpn.apply(NEXT) == Change(come=(NEXT,))
 
 
@@ -63,7 +61,7 @@ def test_same_index_with_another_hardware_type_is_another_link():
     """A hardware type that changes under the same index is a gap, as packets are framed by it."""
     vpn = Attachment("cipsec0")
     vpn.apply(VPN)
-    other = replace(VPN, hardware_type=NONE)
+    other = VPN._replace(hardware_type=NONE)
     assert vpn.apply(other) == Change(gone=(VPN,), come=(other,))
 
 
@@ -75,9 +73,9 @@ def test_pattern_follows_every_match():
     assert tunnels.apply(second) == Change(come=(second,))
     assert not tunnels.apply(LinkEvent(4, "TUN2", True, True, NONE))
     assert tunnels.present == (second, first)
-    renamed = replace(first, name="tun9")
+    renamed = first._replace(name="tun9")
     assert tunnels.apply(renamed) == Change(gone=(first,), come=(renamed,))
-    assert tunnels.apply(replace(renamed, name="office")) == Change(gone=(renamed,))
+    assert tunnels.apply(renamed._replace(name="office")) == Change(gone=(renamed,))
     assert tunnels.present == (second,)
 
 

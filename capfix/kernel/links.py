@@ -15,9 +15,8 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.errors import CaptureError, NoSuchInterfaceError
 
@@ -33,8 +32,7 @@ SPEED_UNKNOWN: Final = 0xFFFFFFFF
 _IFREQ = struct.Struct("16s16s")
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One interface. `hardware_type` is an ARPHRD_ number, `mac` 6 bytes where the interface has such an address.
 
     `kind` is what the driver calls itself ("tun", "veth"), "" where it does not say; `speed` in bits a second.

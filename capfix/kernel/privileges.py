@@ -13,8 +13,8 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from capfix.errors import CaptureError, UsageError
 
@@ -36,8 +36,7 @@ _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """A user to run as: the user's id, the main group and all groups."""
 
     name: str
@@ -46,8 +45,7 @@ class Identity:
     groups: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """What one thread holds: three sets of capabilities, each a mask with bit n for capability n."""
 
     effective: int
@@ -55,8 +53,7 @@ class Held:
     inheritable: int
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What a capture keeps: an identity to change to (None: the user stays), and capabilities.
 
     `remark` tells why the user stays although a change was wanted, and is empty otherwise.

@@ -4,8 +4,7 @@ Each option holds one `key:value`; of a key given twice the last counts. A kB th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.errors import UsageError
 from capfix.rotation.retention import RetentionRules
@@ -15,8 +14,7 @@ from capfix.units import parse_count, parse_duration
 _MOST_FILES: Final = 99_999  # "less than 100000", dumpcap(1)
 
 
-@dataclass(frozen=True)
-class StopRules:
+class StopRules(NamedTuple):
     """What ends a capture; None where a rule is off.
 
     `files` is the number of files finished, `duration_ns` counts from the start of the capture. `size_bytes`
@@ -33,7 +31,7 @@ class StopRules:
         if self.size_bytes is None or not rules:
             return rules, self
         limits = [limit for limit in (self.size_bytes, rules.size_bytes) if limit is not None]
-        return replace(rules, size_bytes=min(limits)), replace(self, size_bytes=None)
+        return rules._replace(size_bytes=min(limits)), self._replace(size_bytes=None)
 
 
 def parse_rotate(criteria: Sequence[str]) -> tuple[RotationRules, RetentionRules]:

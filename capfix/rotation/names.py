@@ -6,9 +6,8 @@ written `.part` follows its name. The scheme is dumpcap's but for the zone, so i
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.errors import UsageError
 
@@ -17,8 +16,7 @@ NUMBER_DIGITS: Final = 5  # at least so many
 OPENED_DIGITS: Final = 14  # YYYYMMDDHHMMSS
 
 
-@dataclass(frozen=True)
-class CaptureName:
+class CaptureName(NamedTuple):
     """One name taken apart. `opened` is the time in the name, 14 digits; `part` says the file was never
     finished."""
 

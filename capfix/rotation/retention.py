@@ -8,13 +8,12 @@ import heapq
 import itertools
 from collections import OrderedDict
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from capfix.units import SizeOrPercent, format_duration, format_size
 
 
-@dataclass(frozen=True)
-class RetentionRules:
+class RetentionRules(NamedTuple):
     """What may stay; None where a rule is off. The rule that demands most decides.
 
     `keep_files` and `keep_size_bytes` count the file being written. `keep_age_ns` goes by modification time.
@@ -56,8 +55,7 @@ class RetentionRules:
         return f"keeping {', '.join(parts)}; oldest go first, {reach}"
 
 
-@dataclass(frozen=True)
-class StoredFile:
+class StoredFile(NamedTuple):
     """A finished file. `number` is the one in its name."""
 
     name: str
@@ -66,16 +64,14 @@ class StoredFile:
     modified_ns: int
 
 
-@dataclass(frozen=True)
-class Space:
+class Space(NamedTuple):
     """A filesystem's size, and what of it the capture may still fill, in bytes."""
 
     total_bytes: int
     free_bytes: int
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(NamedTuple):
     """A file that must go, and the rule that says so, for the log."""
 
     file: StoredFile

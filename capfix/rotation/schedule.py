@@ -1,8 +1,7 @@
 """When a new file is due: by size, packets, the wall clock or its own age, whichever comes first."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Reason = Literal["size", "packets", "interval", "duration"]
 
@@ -10,8 +9,7 @@ SHORTEST_NS: Final = 100_000_000  # each file costs a sync of itself and of its 
 LONGEST_WAIT_NS: Final = 1_000_000_000  # timers do not see the wall clock stepped
 
 
-@dataclass(frozen=True)
-class RotationRules:
+class RotationRules(NamedTuple):
     """What ends a file; None where a rule is off.
 
     `every_ns` is aligned: it ends a file at each multiple of itself since the epoch. `duration_ns` counts
@@ -34,8 +32,7 @@ class RotationRules:
                 yield f"{option} of {span_ns / 1e6:g} ms is too often; 100 ms is the least"
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """What still fits into the file being written; None without a limit."""
 
     size_bytes: int | None

@@ -4,12 +4,10 @@ import contextlib
 import os
 import sys
 import time
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Packets, since the capture began. `received` is the kernel's count and holds the `kernel_dropped` ones too."""
 
     captured: int = 0

@@ -1,7 +1,6 @@
 """A packet socket as a source of the capture: its ring, its transcoder, and the interfaces it has shown."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,19 +22,20 @@ if TYPE_CHECKING:
 REMEMBERED_LINKS: Final = 16  # of those attached to in turn, as their packets may still be in the ring
 
 
-@dataclass(slots=True)
 class _Shown:
     """An interface block of the section: `link` is None for one that is no device.
 
     `received` and `dropped` are what the socket counted while this was its interface, None if it never was.
     """
 
-    interface_id: int
-    link: Link | None
-    dropped_by_device: int | None  # when the section began
-    ifindexes: list[int] = field(default_factory=list)
-    received: int | None = None
-    dropped: int | None = None
+    def __init__(self, interface_id: int, link: Link | None, dropped_by_device: int | None) -> None:
+        """`dropped_by_device` is the device's own count when the section began."""
+        self.interface_id = interface_id
+        self.link = link
+        self.dropped_by_device = dropped_by_device
+        self.ifindexes: list[int] = []
+        self.received: int | None = None
+        self.dropped: int | None = None
 
 
 class Ring(Protocol):
@@ -300,7 +300,8 @@ class PacketSource:
 
     def _show_pseudo_interface(self, section: Section, name: str, description: str) -> bytes:
         interface_id, block = section.pseudo_interface(name + self.suffix, description)
-        self._counting = _Shown(interface_id, None, None, received=0, dropped=0)
+        self._counting = _Shown(interface_id, None, None)
+        self._counting.received = self._counting.dropped = 0
         self._shown.append(self._counting)
         return block
 
@@ -315,7 +316,7 @@ class PacketSource:
         shown = next((shown for shown in self._shown if shown.link and _same_device(shown.link, link)), None)
         block = b""
         if shown is None:
-            interface_id, block = section.interface(replace(link, name=link.name + self.suffix))
+            interface_id, block = section.interface(link._replace(name=link.name + self.suffix))
             shown = _Shown(interface_id, link, interface_drops(link))
             self._shown.append(shown)
         elif self._is_any:

@@ -7,8 +7,7 @@ even when the directory is renamed or its path is mounted over.
 import contextlib
 import errno
 import os
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.errors import SinkError
 from capfix.rotation.names import PART, CaptureName, NamePattern
@@ -19,8 +18,7 @@ from capfix.sink.noreplace import rename_noreplace
 FILE_MODE: Final = 0o640
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A file being written, under its `.part` name. `fd` is for writing and belongs to whoever asked for the file."""
 
     fd: int

@@ -6,8 +6,7 @@ what lies in the file, since the file is all there is to go by.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.wire.pcapng import InterfaceStatistics, encode_interface_statistics
 from capfix.wire.section_walk import SectionWalk
@@ -18,8 +17,7 @@ _WINDOW: Final = 4 << 20  # more than the largest block, so that each window hol
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """What a file was found to hold. One without `interfaces` holds no packet and was left as it was."""
 
     interfaces: int

@@ -6,8 +6,7 @@ may be a living capture's.
 """
 
 import os
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.rotation.retention import StoredFile
 from capfix.sink.directory import CaptureDirectory
@@ -19,8 +18,7 @@ _COMMENT: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Recovery:
+class Recovery(NamedTuple):
     """What became of one unfinished file. `file` is None when it held nothing to keep and was removed.
 
     `statistics_written` is False when the disk had no room for the blocks that tell of it.

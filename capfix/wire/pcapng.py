@@ -8,8 +8,7 @@ Source: draft-ietf-opsawg-pcapng; for the limits of readers, Wireshark's dumpcap
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.errors import EncodeError, FormatError, TruncatedError
 
@@ -54,8 +53,7 @@ DROPCOUNT_OPTION_LENGTH: Final = 12
 PACKET_TRAILER_LENGTH: Final = 8  # opt_endofopt, and total length again
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceDescription:
+class InterfaceDescription(NamedTuple):
     """What an interface description block says. `mac` is 6 bytes; `speed` is in bits a second."""
 
     name: str
@@ -68,8 +66,7 @@ class InterfaceDescription:
     snaplen: int = SNAPLEN
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceStatistics:
+class InterfaceStatistics(NamedTuple):
     """What an interface statistics block says. Times in nanoseconds since 1970; None leaves a field out.
 
     The counts hold since the file began: `received` by the kernel for this interface, `interface_dropped` before
@@ -87,8 +84,7 @@ class InterfaceStatistics:
     comment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """One block as it lies in a file: `offset` and `total_length` in bytes, `body` without type and lengths."""
 
     offset: int
