@@ -46,7 +46,7 @@ def test_a_count_is_a_whole_number_from_one(text: str) -> None:
 def test_impossible_options_are_refused(options: dict[str, object], reason: str) -> None:
     """With the reason, before anything is tried."""
     with pytest.raises(UsageError, match=reason):
-        RunOptions(**{"interfaces": ("lo",), "output": "x.pcapng", **options})
+        RunOptions(**{"interfaces": ("lo",), "output": "x.pcapng", **options}).checked()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_wrong_snaplens(text):
 def test_options_are_checked_together(options, message):
     """Wrong values are refused wherever they come from."""
     with pytest.raises(UsageError, match=message):
-        RunOptions(interfaces=("lo",), output="x", **options)
+        RunOptions(interfaces=("lo",), output="x", **options).checked()
 
 
 @pytest.mark.parametrize(("text", "group"), [("0", 0), ("1007", 1007), ("65535", 65535)])

@@ -13,7 +13,18 @@ pytestmark = pytest.mark.root
 #: Each takes long to import and serves only who asks for it.
 NOT_FOR_EVERYBODY = (
     *("capfix.cli.demo", "capfix.kernel.nflog", "capfix.kernel.selection", "capfix.lab"),
-    *("difflib", "pyroute2", "rich", "scapy", "_ssl", "tomllib"),
+    *(
+        "asyncio",
+        "dataclasses",
+        "difflib",
+        "inspect",
+        "logging",
+        "pyroute2",
+        "rich",
+        "scapy",
+        "ssl",
+        "tomllib",
+    ),
 )
 
 

@@ -2,11 +2,11 @@
 
 import argparse
 import functools
+import gc
 from collections.abc import Callable
 from typing import Any
 
 from capfix.cli.layers import Layers
-from capfix.cli.quick import quick_end, quick_start
 from capfix.config import (
     file_rules,
     least,
@@ -275,12 +275,13 @@ def _run(layers: Layers, arguments: argparse.Namespace) -> int:
     if hasattr(arguments, "check_config"):
         print(f"{path or 'the command line'} is sound")
         return 0
-    with quick_start():
-        from capfix.session.start import run_capture
+    gc.disable()  # modules stay: looking for garbage among them costs a capture milliseconds, now and at the end
+    from capfix.session.start import run_capture
+
+    gc.freeze()
+    gc.enable()
     is_filed = hasattr(arguments, "config") or hasattr(arguments, "instance")
-    status = run_capture(options, (lambda: layers.resolve(arguments, _options)) if is_filed else None)
-    quick_end()
-    return status
+    return run_capture(options, (lambda: layers.resolve(arguments, _options)) if is_filed else None)
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
@@ -297,8 +298,6 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         keep_headers=arguments.keep_headers,
         local_mac=arguments.local_mac,
         peer_mac=arguments.peer_mac,
-        count=least(arguments.count, stop.packets),
-        duration=None if stop.duration_ns is None else stop.duration_ns / 1e9,
         ring_size_mib=arguments.ring_size,
         filter=arguments.filter,
         mark=arguments.mark,
@@ -314,8 +313,10 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         nflog_hooks=arguments.nflog_hooks,
         rotation=rotation,
         retention=retention,
+        stop_packets=least(arguments.count, stop.packets),
         stop_files=stop.files,
         stop_size_bytes=stop.size_bytes,
+        stop_after_s=None if stop.duration_ns is None else stop.duration_ns / 1e9,
         quiet=arguments.quiet,
         verbose=arguments.verbose,
-    )
+    ).checked()

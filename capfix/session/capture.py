@@ -1,13 +1,12 @@
 """One capture, from its first packet to the end of its file: what begins it, what ends it, and how."""
 
-import asyncio
 import signal
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from capfix.errors import CapfixError
 from capfix.session.conversion import Conversion
+from capfix.session.loop import Loop
 from capfix.session.notify import ServiceManager
 from capfix.session.options import CHANGEABLE, RunOptions, option_name
 from capfix.session.order import Order
@@ -62,10 +61,8 @@ class Capture:
         self._is_draining = False
         self._is_ended = False
         self._is_abandoned = False
-        self._mistake: BaseException | None = None
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_exception_handler(self._on_mistake)
-        self._finished = asyncio.Event()
+        self._mistake: Exception | None = None
+        self._loop = Loop(self._on_mistake)
         self._output = Output(self._loop, target, section, sources, options, report, streaming)
         self._conversion = Conversion(
             self._loop, sources, order, self._output, streaming, changes_crowded_file=bool(options.rotation)
@@ -78,20 +75,22 @@ class Capture:
     def run(self) -> int:
         """Capture until something ends it, and return the exit status."""
         try:
-            self._loop.run_until_complete(self._capture())
+            self._start()
+            self._loop.run()
         finally:
+            self._presence.close()
             self._loop.close()
         return self._tell_end()
 
-    async def _capture(self) -> None:
+    def _start(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._interrupt)
         if not self._ends_by_hangup or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
             self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self._loop.add_signal_handler(signal.SIGUSR1, self._standing.log)
-        self._conversion.count = self._options.count
+        self._conversion.count = self._options.stop_packets
         self._output.start(
-            OutputEvents(self._conversion.pause, self._on_room, over=self._end, finished=self._finished.set)
+            OutputEvents(self._conversion.pause, self._on_room, over=self._end, finished=self._loop.stop)
         )
         for source in self._sources:
             source.open()
@@ -100,10 +99,8 @@ class Capture:
         self._report.say(f"{self._standing.doing()} to {self._output_name}")
         self._presence.start(ready=self._standing.ready)
         self._standing.start()
-        if self._options.duration is not None:
-            self._loop.call_later(self._options.duration, self._stop)
-        await self._finished.wait()
-        await self._presence.close()
+        if self._options.stop_after_s is not None:
+            self._loop.call_later(self._options.stop_after_s, self._stop)
 
     def _on_room(self) -> None:
         """Take up again what had to wait for a buffer."""
@@ -119,14 +116,14 @@ class Capture:
             if not self._conversion.is_paused:
                 self._conversion.resume()
 
-    def _on_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _on_mistake(self, mistake: Exception) -> None:
         """End with a whole file when a callback raises what nobody expected: it might do so for ever."""
         is_first = self._mistake is None
-        self._mistake = self._mistake or context.get("exception") or RuntimeError(context["message"])
+        self._mistake = self._mistake or mistake
         if is_first and not self._is_ended:
             self._loop.call_soon(self._end)
         else:
-            self._finished.set()
+            self._loop.stop()
 
     # Signals
 
@@ -170,8 +167,8 @@ class Capture:
         taken = differences & CHANGEABLE
         if not self._options.rotation:
             taken -= {"retention"}  # there is one file
-        self._options = replace(self._options, **{name: getattr(wanted, name) for name in taken})
-        self._conversion.count = self._options.count
+        self._options = self._options._replace(**{name: getattr(wanted, name) for name in taken})
+        self._conversion.count = self._options.stop_packets
         self._output.keep(self._options.retention)
         self._report.is_verbose = self._options.verbose
         names = ", ".join(sorted(map(option_name, taken))) or "nothing"
@@ -219,7 +216,7 @@ class Capture:
     def _abandon_output(self) -> None:
         self._is_abandoned = True
         self._output.abandon()
-        self._finished.set()
+        self._loop.stop()
 
     def _tell_end(self) -> int:
         """Tell the counts and return the exit status. A reader who went has seen enough, and is told nothing."""

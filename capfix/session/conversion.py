@@ -1,10 +1,10 @@
 """Taking packets from the sources, in order, into the output."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from capfix.session.loop import Loop
 from capfix.session.order import Order
 from capfix.session.output import Output
 from capfix.session.source import PacketSource
@@ -20,7 +20,7 @@ class Conversion:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Loop,
         sources: Sequence[PacketSource],
         order: Order,
         output: Output,

@@ -1,8 +1,7 @@
 """What a capture is asked to do, in the units the capture works in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.attachment import is_pattern
 from capfix.errors import ContradictionError
@@ -20,13 +19,14 @@ DEFAULT_HOOKS: Final = (HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT)
 LARGEST_RING_MIB: Final = 4095  # the ring's size in bytes is a 32-bit number
 
 #: The fields that a running capture can take over from a configuration file that has changed.
-CHANGEABLE: Final = frozenset({"count", "verbose", "retention"})
+CHANGEABLE: Final = frozenset({"stop_packets", "verbose", "retention"})
 
 #: What users call a field, where that is another word.
 _OPTION_NAMES: Final = {
     "interfaces": "interface",
-    "duration": "stop",
     "ring_size_mib": "ring-size",
+    "stop_packets": "count",
+    "stop_after_s": "stop",
     "rotation": "rotate-size, -every or -packets",
     "retention": "keep-files, -size, -age or -free",
 }
@@ -35,8 +35,7 @@ NO_ROTATION: Final = RotationRules()
 KEEP_ALL: Final = RetentionRules()
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """The options of `capfix run`, as they were meant: addresses as 6 bytes, durations in seconds.
 
     `filter` is in libpcap's language, `mark` a value and a mask of skb->mark, `snaplen` in bytes, `nflog_hooks`
@@ -49,8 +48,6 @@ class RunOptions:
     keep_headers: bool = False
     local_mac: bytes | None = None
     peer_mac: bytes | None = None
-    count: int | None = None
-    duration: float | None = None
     ring_size_mib: int | None = None
     filter: str | None = None
     mark: tuple[int, int] | None = None
@@ -66,13 +63,15 @@ class RunOptions:
     nflog_hooks: tuple[int, ...] | None = None
     rotation: RotationRules = NO_ROTATION
     retention: RetentionRules = KEEP_ALL
+    stop_packets: int | None = None
     stop_files: int | None = None
     stop_size_bytes: int | None = None
+    stop_after_s: float | None = None
     quiet: bool = False
     verbose: bool = False
 
-    def __post_init__(self) -> None:
-        """Check what no single option can know.
+    def checked(self) -> "RunOptions":
+        """Return these options, having looked at what no single one can know.
 
         Raises:
             ContradictionError: the options contradict each other or ask for what cannot be.
@@ -80,6 +79,7 @@ class RunOptions:
         problems = list(self._problems())
         if problems:
             raise ContradictionError(problems)
+        return self
 
     def _problems(self) -> Iterator[str]:
         """Yield all that is wrong, in sentences that name the options."""
@@ -142,7 +142,7 @@ class RunOptions:
 
     def differences(self, other: "RunOptions") -> set[str]:
         """Return the names of the fields in which `other` differs."""
-        return {each.name for each in fields(self) if getattr(self, each.name) != getattr(other, each.name)}
+        return {name for name in self._fields if getattr(self, name) != getattr(other, name)}
 
 
 def option_name(field_name: str) -> str:

@@ -4,17 +4,17 @@ What is converted goes into the writer's buffers through here, so that every fil
 interface blocks and its statistics, ends where the rules say, and comes back after a full disk.
 """
 
-import asyncio
 import contextlib
 import errno
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from capfix.errors import ReaderGoneError, SinkError
 from capfix.rotation.retention import RetentionRules
 from capfix.session.current_file import CurrentFile
+from capfix.session.loop import Loop
 from capfix.session.options import RunOptions
 from capfix.session.report import Report
 from capfix.session.section import MANY_INTERFACES, Section
@@ -41,8 +41,7 @@ SHORTEST_WAIT_S: Final = 0.001  # a file that is due but waits for a buffer is n
 LARGEST_OWN_BLOCKS: Final = 4096  # room for the blocks that are not packets, for one interface
 
 
-@dataclass(frozen=True, slots=True)
-class OutputEvents:
+class OutputEvents(NamedTuple):
     """Whom an Output tells: `full`, there is no buffer; `room`, there is one again, or it was worth a look;
     `over`, nothing more can or shall be written; `finished`, all is written and closed.
     """
@@ -58,7 +57,7 @@ class Output:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Loop,
         target: "FileTarget | FileSeries | PipeTarget",
         section: Section,
         sources: Sequence[PacketSource],
@@ -254,7 +253,9 @@ class Output:
         """Learn at once when the pipe's reader goes, not only at the next write."""
         with contextlib.suppress(OSError):  # a file or a device has no reader who could go
             self._reader_watch = ReaderWatch(fd)
-            self._loop.add_reader(self._reader_watch.fileno(), self._on_reader_gone, self._reader_watch)
+            self._loop.add_reader(
+                self._reader_watch.fileno(), partial(self._on_reader_gone, self._reader_watch)
+            )
 
     def _on_reader_gone(self, watch: ReaderWatch) -> None:
         self._loop.remove_reader(watch.fileno())
@@ -265,8 +266,7 @@ class Output:
 
     def _wake_from_writer(self) -> None:
         """Called from the writer's thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._on_writer)
+        self._loop.call_soon_threadsafe(self._on_writer)
 
     def _on_writer(self) -> None:
         assert self._events is not None

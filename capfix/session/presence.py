@@ -1,17 +1,20 @@
 """Interfaces that go and come while the capture runs."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from capfix.attachment import LinkEvent, is_pattern
 from capfix.errors import CapfixError, CaptureError
 from capfix.kernel.links import read_link
+from capfix.session.loop import Loop
 from capfix.session.output import Output
 from capfix.session.report import Report
 from capfix.session.source import PacketSource
+
+if TYPE_CHECKING:
+    from capfix.session.following import Follower
 
 GONE_INTERVAL_S: Final = 1.0  # how often an interface that is down is looked for
 
@@ -25,7 +28,7 @@ class Presence:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Loop,
         sources: Sequence[PacketSource],
         output: Output,
         report: Report,
@@ -42,7 +45,7 @@ class Presence:
         self._retiring_s = retiring_s
         self._trouble = trouble
         self._is_stopped = False
-        self._following: asyncio.Task[None] | None = None
+        self._follower: Follower | None = None
 
     def start(self, ready: Callable[[], None]) -> None:
         """Begin to follow interfaces; `ready` is called once it is certain that one's coming will be told."""
@@ -56,19 +59,19 @@ class Presence:
             return
         from capfix.session.following import Follower
 
-        follower = Follower(followed, self._attach, self._detach, self._renew, ready)
-        self._following = self._loop.create_task(follower.run())
-        self._following.add_done_callback(self._on_following_ended)
+        self._follower = Follower(
+            self._loop, followed, self._attach, self._detach, self._renew, ready, self._on_following_failed
+        )
+        self._follower.start()
 
     def stop(self) -> None:
         """Change nothing any more: the capture is about to end."""
         self._is_stopped = True
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Follow no interface any more."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        if self._follower is not None:
+            self._follower.close()
 
     def look_for_errors(self) -> None:
         """Find out whether an interface went down, or away; an error not asked for would wake the loop forever."""
@@ -103,13 +106,10 @@ class Presence:
         self._report.say(f"{source.name} has gone")
         self._trouble()
 
-    def _on_following_ended(self, task: "asyncio.Task[None]") -> None:
-        if task.cancelled():
-            return
-        error = task.exception()
+    def _on_following_failed(self, error: Exception) -> None:
         self._report.say(f"interfaces can no longer be followed: {error}")
         self._trouble()
-        if error is not None and not isinstance(error, CapfixError):
+        if not isinstance(error, CapfixError):
             raise error
 
     def _attach(self, source: PacketSource, event: LinkEvent) -> None:

@@ -1,9 +1,9 @@
 """How the capture stands, and telling it: the live line, the log, the service manager."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from capfix.session.loop import Loop
 from capfix.session.notify import ServiceManager
 from capfix.session.output import Output
 from capfix.session.report import Counts, Report
@@ -18,7 +18,7 @@ class Standing:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Loop,
         sources: Sequence[PacketSource],
         output: Output,
         report: Report,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from capfix.attachment import is_match, is_pattern
 from capfix.errors import NoSuchInterfaceError, UsageError
 from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
-from capfix.kernel import link_events, privileges
+from capfix.kernel import privileges
 from capfix.kernel.links import Link, find_ifindex, link_names, read_link
 from capfix.kernel.packet_socket import PacketRing
 from capfix.session.capture import Capture
@@ -197,7 +197,10 @@ def _give_up_privileges(options: RunOptions, report: Report) -> None:
         report.say(plan.remark)
     if plan.identity is not None:
         if options.wait or any(map(is_pattern, options.interfaces)):
-            link_events.load()  # now: the program's files need not be readable for the user
+            from capfix.kernel import link_events
+            from capfix.session import following  # noqa: F401, now: the program's files need not be readable for the user
+
+            link_events.load()
         if options.rotation:
             from capfix.sink import recovery, series  # noqa: F401, for the same reason
         report.detail(f"going on as the user {plan.identity.name}")

@@ -55,7 +55,7 @@ def test_file_gives_what_the_command_line_does_not(options, config):
         link="ethernet",
         ring_size_mib=8,
         quiet=True,
-        duration=2.5,
+        stop_after_s=2.5,
         local_mac=bytes.fromhex("020000000001"),
     )
 
