@@ -20,6 +20,7 @@ class Order:
     def __init__(self, sources: Sequence[PacketSource], merging: bool) -> None:
         self.is_holding = False
         self._sources = sources
+        self._only = sources[0] if len(sources) == 1 and not merging else None  # it need not be compared
         self._merging = merging
         self._hold_ns = HOLD_NS
         self._held: tuple[int, int] | None = None
@@ -36,6 +37,8 @@ class Order:
         1970; the monotonic one sees to it that nothing waits for a clock that was set back.
         """
         self.is_holding = False
+        if self._only is not None:
+            return self._only if self._only.ring.ready() is not None else None
         for source in self._sources:
             source.look_ahead()
         firsts = [source.first_timestamp_ns() for source in self._sources]

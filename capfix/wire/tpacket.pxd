@@ -1,5 +1,6 @@
 from capfix.wire.facts cimport Facts
 
+cdef Py_ssize_t _AHEAD, _CACHE_LINE
 cdef unsigned int TP_STATUS_CSUMNOTREADY, TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID
 cdef unsigned int TP_STATUS_CSUM_VALID, TP_STATUS_GSO_TCP, ETH_P_8021Q
 cdef Py_ssize_t TPACKET3_HEADER_LENGTH, SOCKADDR_LL_LENGTH
