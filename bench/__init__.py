@@ -15,7 +15,8 @@ The rules that make the numbers comparable, whichever tool they favour:
   for a packet before the ring happens in the sender's time, the same for all.
 - Kept packets are counted in the file by `bench.count`, not taken from what the tool says; only on a pipe is the
   tool's own count used.
-- "Start-up" is the same tool's CPU in a run without a packet: loading, the ring, stopping.
+- "Start-up" is the same tool's CPU in a run without a packet: loading, the ring, stopping. capfix's modules are there
+  as bytecode, as after an installation by pip, whatever PYTHONDONTWRITEBYTECODE says.
 
 Source of the tools' meaning of their options: tcpdump(8), dumpcap(1), netsniff-ng(8), trafgen(8).
 """

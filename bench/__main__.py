@@ -1,10 +1,12 @@
 """The command line of the benchmark."""
 
 import argparse
+import compileall
 import os
 import sys
 from pathlib import Path
 
+import capfix
 from bench import compare, single
 from bench.cases import CASES
 from bench.tools import available
@@ -53,6 +55,7 @@ def main() -> None:
     options = _parser().parse_args()
     if os.geteuid() != 0:
         sys.exit("the benchmark makes network namespaces and captures in them: run it as root")
+    compileall.compile_dir(Path(capfix.__file__).parent, quiet=1)  # as pip does when it installs
     if options.command == "run":
         results = options.results or (_QUICK_RESULTS if options.quick else _RESULTS)
         compare.run(options.rounds, options.cases, options.tools, options.quick, options.disk, results)

@@ -28,10 +28,11 @@ def run(
         _progress(f"{name} is not installed and is left out")
     chosen = [_smaller(case) if quick else case for case in CASES if not cases or case.name in cases]
     everyone = {tool.name: tool for tool in [*present, *(t for case in chosen for t in case.tools(present))]}
-    startup = {
-        name: median(idle_cost(tool, disk) for _ in range(max(rounds, _STARTUP_ROUNDS)))
-        for name, tool in everyone.items()
-    }
+    idle: dict[str, list[float]] = {name: [] for name in everyone}
+    for _ in range(max(rounds, _STARTUP_ROUNDS)):
+        for name, tool in everyone.items():
+            idle[name].append(idle_cost(tool, disk))
+    startup = {name: median(costs) for name, costs in idle.items()}
     taken: dict[str, report.Runs] = {}
     for case in chosen:
         taken[case.name] = _take(case, case.tools(present), rounds, disk)
