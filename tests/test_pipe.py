@@ -310,6 +310,25 @@ def test_a_slow_reader_gets_all(vpn: HeaderlessVpn, pipe: Pipe) -> None:
     assert sum(isinstance(block, EnhancedPacket) for block in blocks(stream)) == 500
 
 
+def test_a_reader_that_stalls_for_seconds_loses_nothing_of_little(vpn: HeaderlessVpn, pipe: Pipe) -> None:
+    """It is bytes that fill the buffers, not the time that passes: 3 MiB in 3 seconds wait for their reader."""
+    sent = 2000
+    with piped(vpn.namespace, pipe) as running:
+        for _ in range(sent):
+            vpn.deliver(DATAGRAM)
+            time.sleep(0.0015)
+        streams: list[bytes] = []
+        reading = threading.Thread(target=lambda: streams.append(pipe.read_all()))
+        reading.start()
+        settle()
+        assert running.stop() == 0
+        reading.join()
+    seen = blocks(streams[0])
+    assert sum(isinstance(block, EnhancedPacket) for block in seen) == sent
+    assert isinstance(seen[-1], InterfaceStatistics)
+    assert seen[-1].options["isb_osdrop"] == 0
+
+
 def test_a_stalled_reader_costs_drops_not_memory(vpn: HeaderlessVpn, pipe: Pipe) -> None:
     """Memory stays flat while nobody reads; what the kernel drops meanwhile stands in the capture, at its place."""
     with piped(vpn.namespace, pipe, "-B", "4") as running:

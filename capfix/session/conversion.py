@@ -95,7 +95,7 @@ class Conversion:
                 return
             converted += 1
         if self._streaming and converted:
-            self._output.submit()
+            self._output.flush()
         if self._order.is_holding:
             self._hold()
         elif any(source.is_converting for source in self._sources):  # more is there than wakes us

@@ -151,6 +151,10 @@ class Output:
         """Have what is in the buffer written now."""
         self._writer.submit()
 
+    def flush(self) -> None:
+        """Have what is in the buffer written as soon as the writer has nothing else to write."""
+        self._writer.flush()
+
     def flush_later(self) -> None:
         """See to it that what a buffer holds is soon in the file, also when no more packets come to fill it."""
         if not self._is_flush_due:
@@ -159,7 +163,7 @@ class Output:
 
     def _flush(self) -> None:
         self._is_flush_due = False
-        self._writer.submit()
+        self.flush()
 
     def _write_statistics_again(self) -> None:
         if self.append(self._statistics()):  # a stalled output goes without
@@ -270,6 +274,8 @@ class Output:
 
     def _on_writer(self) -> None:
         assert self._events is not None
+        if self._writer.is_flush_due:
+            self.flush()
         if self._writer.is_finished:
             self.reader_is_gone |= isinstance(self._writer.error, ReaderGoneError)
             self._events.finished()

@@ -40,11 +40,11 @@ class _Job(Enum):
 class Writer:
     """Writes buffers to a target from a thread of its own.
 
-    `wake` is called from that thread: when a buffer is free again after `buffer` had none, when writing failed, when
-    the first buffer of a file was dealt with, and when the thread ends, which `is_finished` tells: all is written and
-    closed, or `mistake` is what it did not expect. After a
-    failure nothing is written until a buffer begins a new file: `error` tells it, and `lost_packets` counts, over all
-    failures, what did not arrive. `files_begun` counts the files begun, with success or without.
+    `wake` is called from that thread: when a buffer is free again after `buffer` had none, when nothing is left to
+    write and `is_flush_due`, when writing failed, when the first buffer of a file was dealt with, and when the thread
+    ends, which `is_finished` tells: all is written and closed, or `mistake` is what it did not expect. After a failure
+    nothing is written until a buffer begins a new file: `error` tells it, and `lost_packets` counts, over all failures,
+    what did not arrive. `files_begun` counts the files begun, with success or without.
     """
 
     def __init__(self, target: Target, wake: Callable[[], None]) -> None:
@@ -53,6 +53,7 @@ class Writer:
         self.lost_packets = 0
         self.files_begun = 0
         self.is_finished = False
+        self.is_flush_due = False
         self._target = target
         self._wake = wake
         self._jobs: SimpleQueue[Buffer | _Job] = SimpleQueue()
@@ -77,6 +78,7 @@ class Writer:
 
     def submit(self) -> None:
         """Hand the current buffer to the thread, if there is anything in it."""
+        self.is_flush_due = False
         buffer = self._current
         if buffer is None or buffer.is_empty:
             return
@@ -85,6 +87,15 @@ class Writer:
         self._current = None
         self._submitted.append(buffer)
         self._jobs.put(buffer)
+
+    def flush(self) -> None:
+        """Hand the current buffer to the thread if that has nothing else to write; else flush again when woken.
+
+        Meanwhile the buffer goes on filling. So a slow output uses buffers up by the bytes that come, not by the time.
+        """
+        self.is_flush_due = True  # before looking: the thread may finish just after
+        if not self._submitted:
+            self.submit()
 
     def end_file(self) -> None:
         """Hand over the current buffer as the last of its file; the next one begins another."""
@@ -143,7 +154,7 @@ class Writer:
         self.files_begun += begins_file
         self._submitted.popleft()
         self._free.append(buffer)
-        if self._is_waited_for or begins_file:
+        if self._is_waited_for or begins_file or (self.is_flush_due and not self._submitted):
             self._wake()
 
     def _fail(self, error: SinkError) -> None:

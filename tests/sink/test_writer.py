@@ -120,6 +120,27 @@ def test_no_buffer_while_all_are_being_written(target: Target) -> None:
     assert len(target.written) == target.buffer_count
 
 
+def test_flushing_costs_no_buffer_while_another_is_being_written(target: Target) -> None:
+    """What comes meanwhile gathers in one buffer, however often it is flushed; the caller is woken to do it again."""
+    woken = threading.Event()
+    target.go_on.clear()
+    writer = Writer(target, woken.set)
+    for _ in range(10 * target.buffer_count):
+        buffer = writer.buffer()
+        assert buffer is not None
+        buffer.append(BLOCK)
+        writer.flush()
+    assert not woken.is_set()
+    target.go_on.set()
+    assert woken.wait(TIMEOUT)
+    assert writer.is_flush_due
+    writer.flush()
+    wait_until(lambda: len(target.written) == 2)
+    assert not writer.is_flush_due
+    finish(writer)
+    assert [len(each) // len(BLOCK) for each in target.written] == [1, 10 * target.buffer_count]
+
+
 def test_after_a_failure_all_is_lost_and_counted(target: Target) -> None:
     """Nothing is written behind a failed write; a file begun later goes well again."""
     target.failures.append(SinkError("no room", written=len(BLOCK)))
