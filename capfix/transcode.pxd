@@ -59,6 +59,16 @@ cdef class Transcoder:
     cdef unsigned char* _address_table(self) noexcept nogil
     cdef Py_ssize_t _find(self, unsigned int ifindex) noexcept nogil
 
+cdef bint _is_loopback_copy(Facts facts) noexcept nogil
+cdef Py_ssize_t _frame_room(Py_ssize_t options_length, unsigned long long drops) noexcept nogil
+cdef bint _put_payload(
+    unsigned char* out,
+    Py_ssize_t at,
+    unsigned char* buf,
+    Facts facts,
+    Py_ssize_t length,
+    Py_ssize_t network_at,
+) noexcept nogil
 cdef void _copy(
     unsigned char* out, Py_ssize_t at, unsigned char* buf, Py_ssize_t buf_at, Py_ssize_t length
 ) noexcept nogil

@@ -250,29 +250,18 @@ class Transcoder:
         header_length: cython.Py_ssize_t
         frame_length: cython.Py_ssize_t
         frame_limit: cython.Py_ssize_t
-        payload_at: cython.Py_ssize_t
         network_at: cython.Py_ssize_t = 0  # where it begins in `buf`, 0 where no checksum is to be computed
-        skipped: cython.Py_ssize_t
         flags: cython.uint
         total: cython.Py_ssize_t
-        if (
-            facts.hardware_type == ARPHRD_LOOPBACK
-            and facts.packet_type == PACKET_OUTGOING
-            and not self._keeps_loopback_copies
-        ):
-            self.loopback_copies += 1  # the same packet comes again, inbound
+        if _is_loopback_copy(facts) and not self._keeps_loopback_copies:
+            self.loopback_copies += 1
             return at
         row = self._find(facts.ifindex)
         if row < 0:
             self.unknown_ifindex = facts.ifindex
             self.stopped_for = _UNKNOWN_INTERFACE
             return at
-        frame_limit = (
-            BLOCK_LIMIT - PACKET_HEADER_LENGTH - FLAGS_OPTION_LENGTH - PACKET_TRAILER_LENGTH - options_length
-        )
-        if self.pending_drops:
-            frame_limit -= DROPCOUNT_OPTION_LENGTH
-        frame_limit = min(frame_limit, self._snaplen)
+        frame_limit = min(_frame_room(options_length, self.pending_drops), self._snaplen)
         frame_length = (
             HEADER_LIMIT + facts.header_length + cython.cast(cython.Py_ssize_t, facts.captured_length)
         )
@@ -293,14 +282,15 @@ class Transcoder:
         if frame_length > frame_limit:
             frame_length = frame_limit
         flags = _flags(facts)
-        if frame_length > header_length:
-            payload_at = at + PACKET_HEADER_LENGTH + header_length
-            _copy(out, payload_at, buf, facts.payload_at, frame_length - header_length)
-            skipped = network_at - facts.payload_at  # tags, and a header that is kept
-            if network_at and fix_checksums(
-                out, payload_at + skipped, frame_length - header_length - skipped, facts.protocol
-            ):
-                flags &= ~_CHECKSUM_NOT_READY
+        if frame_length > header_length and _put_payload(
+            out,
+            at + PACKET_HEADER_LENGTH + header_length,
+            buf,
+            facts,
+            frame_length - header_length,
+            network_at,
+        ):
+            flags &= ~_CHECKSUM_NOT_READY
         total = put_enhanced_packet(
             out,
             at,
@@ -337,6 +327,35 @@ class Transcoder:
                 return row
             slot = (slot + 1) & mask
         return -1
+
+
+def _is_loopback_copy(facts: Facts) -> cython.bint:
+    """Return whether the same packet comes again, inbound."""
+    return facts.hardware_type == ARPHRD_LOOPBACK and facts.packet_type == PACKET_OUTGOING
+
+
+def _frame_room(options_length: cython.Py_ssize_t, drops: cython.ulonglong) -> cython.Py_ssize_t:
+    """Return how long a frame can be in a block of the largest size, beside what else is in it."""
+    room: cython.Py_ssize_t = BLOCK_LIMIT - PACKET_HEADER_LENGTH - FLAGS_OPTION_LENGTH - PACKET_TRAILER_LENGTH
+    room -= options_length
+    return room - DROPCOUNT_OPTION_LENGTH if drops else room
+
+
+def _put_payload(
+    out: cython.p_uchar,
+    at: cython.Py_ssize_t,
+    buf: cython.p_uchar,
+    facts: Facts,
+    length: cython.Py_ssize_t,
+    network_at: cython.Py_ssize_t,
+) -> cython.bint:
+    """Put `length` bytes of the payload at `at`; return whether the checksums in it were computed.
+
+    They are where `network_at` says where in `buf` the network layer begins, and is not 0.
+    """
+    skipped: cython.Py_ssize_t = network_at - facts.payload_at  # tags, and a header that is kept
+    _copy(out, at, buf, facts.payload_at, length)
+    return network_at != 0 and fix_checksums(out, at + skipped, length - skipped, facts.protocol)
 
 
 def _copy(
