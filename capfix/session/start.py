@@ -5,7 +5,7 @@ What only some options need is imported where they are looked at: a capture shou
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -58,9 +58,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     # Whoever reads stdout mostly writes to the same terminal, where a live line would be in the way
     report = Report(quiet=options.quiet or options.output == STDOUT_NAME, verbose=options.verbose)
     service = ServiceManager()
-    link_type = LINK_TYPES[options.link]
     program = _filter(options, report)
-    code = None if program is None else _encoded(program)
     check_output(options.output)
     present = {name: _present(name, options.wait) for name in options.interfaces}
     streaming = is_streaming(options.output)
@@ -70,24 +68,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     merging = options.source in ("both", "auto")
     if merging:
         retire_timeout_ms = min(retire_timeout_ms, MERGING_RETIRE_MS)
-    framer = Framer(link_type, options.local_mac, options.peer_mac, options.keep_headers)
-    seen = _seen_packets(options)
-    sources: list[PacketSource] = []
-    if options.source != "packet":  # first: it takes a capability that fewer have
-        sources.append(_nflog_source(options, framer, seen, program))
-    if options.source != "nflog":
-        sources = [
-            PacketSource(
-                name,
-                PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers),
-                Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
-                links,
-                code,
-                options.promiscuous,
-                seen,
-            )
-            for name, links in present.items()
-        ] + sources
+    sources = _sources(options, present, program, retire_timeout_ms)
     if not COMPILED:
         report.say("running uncompiled, hundreds of times slower: reinstall where a C compiler is")
     for source in sources:
@@ -95,7 +76,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     if not service.is_there or os.geteuid() == 0:  # else the unit states what is held, and holds to it
         _give_up_privileges(options, report)
     target = _open_series(options, report) if options.rotation else open_output(options.output)
-    section = Section(link_type, _remarks(options), options.snaplen, options.filter)
+    section = Section(LINK_TYPES[options.link], _remarks(options), options.snaplen, options.filter)
     capture = Capture(
         options=options,
         sources=sources,
@@ -126,6 +107,33 @@ def _present(name: str, wait: bool) -> list[Link]:
         if wait:
             return []
         raise
+
+
+def _sources(
+    options: RunOptions, present: Mapping[str, list[Link]], program: "Program | None", retire_timeout_ms: int
+) -> list[PacketSource]:
+    """Return the sources, not yet open: those of the interfaces in `present`, and netfilter's log."""
+    framer = Framer(LINK_TYPES[options.link], options.local_mac, options.peer_mac, options.keep_headers)
+    seen = _seen_packets(options)
+    logs: list[PacketSource] = []
+    if options.source != "packet":  # first: it takes a capability that fewer have
+        logs.append(_nflog_source(options, framer, seen, program))
+    if options.source == "nflog":
+        return logs
+    code = None if program is None else _encoded(program)
+    taps = [
+        PacketSource(
+            name,
+            PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers),
+            Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
+            links,
+            code,
+            options.promiscuous,
+            seen,
+        )
+        for name, links in present.items()
+    ]
+    return taps + logs
 
 
 def _buffer_size(options: RunOptions) -> int:
