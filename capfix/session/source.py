@@ -1,7 +1,7 @@
 """A packet socket as a source of the capture: its ring, its transcoder, and the interfaces it has shown."""
 
+import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from capfix.attachment import is_pattern
@@ -404,8 +404,5 @@ def _same_device(one: Link, other: Link) -> bool:
 
 def _time(time_ns: int) -> str:
     """Return a time in words, UTC, to the millisecond."""
-    return (
-        datetime.fromtimestamp(time_ns / 1e9, UTC)
-        .isoformat(sep=" ", timespec="milliseconds")
-        .removesuffix("+00:00")
-    )
+    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
+    return time.strftime(f"%Y-%m-%d %H:%M:%S.{rest_ns // 1_000_000:03}", time.gmtime(seconds))
