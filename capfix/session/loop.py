@@ -20,9 +20,8 @@ from typing import Any, Final
 _WAKE: Final = b"\0"  # not the number of a signal
 _READ_AT_ONCE: Final = 4096
 
-_Timer = tuple[
-    float, int, Callable[[], None]
-]  # when, on the monotonic clock; a number that keeps equal times in order
+# When on the monotonic clock, a number that keeps equal times in order, and what is called
+_Timer = tuple[float, int, Callable[[], None]]
 
 
 class Loop:
@@ -36,9 +35,7 @@ class Loop:
         self._on_mistake = on_mistake
         self._readers: dict[int, Callable[[], None]] = {}
         self._signals: dict[int, Callable[[], None]] = {}
-        self._timers: list[
-            tuple[float, int, Callable[[], None]]
-        ] = []  # a heap; the number keeps equal times in order
+        self._timers: list[_Timer] = []  # a heap
         self._timer_numbers = itertools.count()
         self._soon: deque[Callable[[], None]] = deque()
         self._is_stopped = False
