@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from capfix.duplicates import SeenPackets
 
 REMEMBERED_LINKS: Final = 16  # of those attached to in turn, as their packets may still be in the ring
+REMEMBERED_GONE: Final = 1024  # whose gap is told when they come back; a pattern may match ever new names
 
 
 class _Shown:
@@ -239,7 +240,10 @@ class PacketSource:
     def detach(self, ifindex: int, name: str, now_ns: int) -> None:
         """Take no more packets from an interface: it has gone, or is no longer called so."""
         self.attached.discard(ifindex)
+        self._gone_since_ns.pop(name, None)  # the newest stand last
         self._gone_since_ns[name] = now_ns
+        if len(self._gone_since_ns) > REMEMBERED_GONE:
+            del self._gone_since_ns[next(iter(self._gone_since_ns))]
         self._left = next((shown for shown in self._shown if ifindex in shown.ifindexes), None)
         self._attach_filter()
 
