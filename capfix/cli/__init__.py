@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return status
     except CapfixError as error:
-        print(f"capfix: {error}", file=sys.stderr)
+        from capfix.session.report import printable
+
+        print(f"capfix: {printable(str(error))}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         return 130

@@ -35,7 +35,7 @@ class Report:
     def say(self, message: str) -> None:
         """Tell what everybody should know."""
         self._clear()
-        self._print(f"capfix: {message}\n")
+        self._print(f"capfix: {printable(message)}\n")
 
     def detail(self, message: str) -> None:
         """Tell what only -v asks for."""
@@ -97,6 +97,11 @@ class Report:
         """Write to the stream; that nobody listens any more is no reason to end a capture."""
         with contextlib.suppress(OSError):
             print(text, end="", file=self._stream, flush=True)
+
+
+def printable(text: str) -> str:
+    """Return the text with what a terminal would obey written out: an interface's name may hold escape sequences."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def _packets(count: int) -> str:

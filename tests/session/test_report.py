@@ -95,3 +95,10 @@ def test_a_message_takes_the_place_of_the_live_line(monkeypatch: pytest.MonkeyPa
     line, message = re.split(r"\r\x1b\[K", stream.getvalue())
     assert len(line) == 19
     assert message == "capfix: eth0 is down\n"
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    """An interface's name may hold escape sequences, and whoever made it may not be a friend."""
+    stream = io.StringIO()
+    Report(stream).say("\x1b[2Jtun0 is there\nas cipsec\udc80\u00fc")
+    assert stream.getvalue() == "capfix: \\x1b[2Jtun0 is there\nas cipsec\\udc80\u00fc\n"
