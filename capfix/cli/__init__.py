@@ -73,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return status
     except CapfixError as error:
-        from capfix.session.report import printable
-
-        print(f"capfix: {printable(str(error))}", file=sys.stderr)
+        _tell(str(error))
         return error.exit_status
     except KeyboardInterrupt:
         return 130
@@ -83,8 +81,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a table has gone. Python flushes stdout once more on its way out, which must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # what no command expects: no more descriptors, no more memory
+        _tell(_in_words(error))
+        return 1
     except SystemExit as leaving:  # argparse leaves this way after --help and --version
         return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def _in_words(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _tell(message: str) -> None:
+    from capfix.session.report import printable
+
+    print(f"capfix: {printable(message)}", file=sys.stderr)
 
 
 class _Version(argparse.Action):

@@ -1,5 +1,6 @@
 """The command line as a whole: its exit statuses and what it says on stderr."""
 
+import errno
 import subprocess
 import sys
 
@@ -30,6 +31,25 @@ def test_status_is_what_the_command_returns(command):
     """The exit status is what the command's handler returns for the parsed arguments."""
     command(lambda parsed: parsed.number)
     assert cli.main(["try", "--number", "1"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "too many open files"),
+        (OSError(errno.EIO, "Input/output error", "/proc/x"), "/proc/x: input/output error"),
+        (OSError("no errno at all"), "no errno at all"),
+    ],
+)
+def test_a_failing_system_is_one_sentence_too(command, capsys, error, sentence):
+    """What the system refuses where nobody expects it is no stack trace either."""
+
+    def handler(parsed):
+        raise error
+
+    command(handler)
+    assert cli.main(["try"]) == 1
+    assert capsys.readouterr().err == f"capfix: {sentence}\n"
 
 
 @pytest.mark.parametrize(("error", "status"), [(CaptureError, 1), (CapfixError, 1), (UsageError, 2)])
