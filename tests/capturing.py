@@ -87,6 +87,12 @@ class Capture:
         self.wait()
 
 
+class Waiting(Capture):
+    """A capture that may have nothing to capture on yet."""
+
+    ready = ("capturing on", "waiting for")
+
+
 @contextlib.contextmanager
 def capture(
     namespace: NetworkNamespace,
@@ -100,6 +106,20 @@ def capture(
         yield running
     finally:
         running.kill()
+
+
+def refused(namespace: NetworkNamespace, *arguments: object) -> tuple[int, str]:
+    """Return the exit status of a `capfix run` that must not start, and what it said."""
+    with namespace.entered():
+        result = subprocess.run(
+            [sys.executable, "-m", "capfix", "run", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert not result.stdout
+    return result.returncode, result.stderr
 
 
 def tshark(file: Path, fields: Sequence[str], display_filter: str = "", *options: str) -> list[list[str]]:

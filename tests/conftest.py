@@ -3,7 +3,8 @@
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 from capfix.errors import PrivilegeError
 from capfix.lab import HeaderlessVpn, NetworkNamespace, can_make_namespaces, enter_user_namespace
+from tests.capturing import Waiting
+from tests.tools import NOBODY
 
 # A slow machine says nothing about what is tested
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -86,3 +89,31 @@ def small_tmpfs(tmp_path: Path, mount_namespace: None) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "capfix-test", str(mounted)], check=True)
     yield mounted
     subprocess.run(["umount", "-l", str(mounted)], check=True)
+
+
+@pytest.fixture
+def outputs() -> Iterator[Path]:
+    """Directories that others can reach: `root` and `nobody`, each of who it is called after.
+
+    Not below pytest's own directory, which every run of pytest closes to others.
+    """
+    with tempfile.TemporaryDirectory(prefix="capfix-test-", dir="/var/tmp") as top:
+        Path(top).chmod(0o755)
+        for name, owner in (("root", 0), ("nobody", NOBODY)):
+            Path(top, name).mkdir()
+            os.chown(Path(top, name), owner, owner)
+        yield Path(top)
+
+
+@pytest.fixture
+def capture(namespace: NetworkNamespace) -> Iterator[Callable[..., Waiting]]:
+    """Start captures in the namespace; they are gone in the end."""
+    running = []
+
+    def start(*arguments: object) -> Waiting:
+        running.append(Waiting(namespace, *arguments))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.kill()

@@ -12,10 +12,9 @@ Source: ip-route(8), encap seg6 and seg6local; RFC 8986, section 4.5.
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
 from capfix.lab import NetworkNamespace
+from capfix.lab.closing import Closing
 
 FAR_ADDRESS = "10.9.0.1"
 NEAR_ADDRESS = "10.9.0.2"
@@ -24,7 +23,7 @@ _SEGMENT = {"far": "fd01::1", "near": "fd01::2"}
 _MAC = {"far": "02:00:00:00:0b:01", "near": "02:00:00:00:0b:02"}
 
 
-class BypassingTunnel:
+class BypassingTunnel(Closing):
     """Both namespaces, up and routed, until `close`. `near` is the one to capture in, on NAME."""
 
     NAME = "near0"
@@ -83,11 +82,3 @@ class BypassingTunnel:
         """Let go of both namespaces."""
         self.near.close()
         self.far.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()

@@ -20,7 +20,7 @@ from pathlib import Path
 from scapy.layers.inet import IP, UDP
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
-from tests.capturing import Capture
+from tests.capturing import Waiting
 from tests.load import ETHER_TYPE, SEQUENCE_AT, NumberedTraffic
 
 SLL_HEADER_LENGTH = 16
@@ -29,12 +29,6 @@ FLAT_BYTES = 2 << 20  # what memory may differ by between the second quarter and
 HOTPLUG_INTERVAL_S = 3.0
 HANGUP_INTERVAL_S = 7.0
 SAMPLE_INTERVAL_S = 1.0
-
-
-class Waiting(Capture):
-    """A capture that has nothing to capture on at first."""
-
-    ready = ("capturing on", "waiting for")
 
 
 def packets(data: bytes) -> Iterator[tuple[int, bytes, int]]:
@@ -173,7 +167,7 @@ def soak(namespace: NetworkNamespace, directory: Path, seconds: float, rate: int
         sys.exit(f"FAILED: {', '.join(failed)}")
 
 
-def wait_for(running: Capture, text: str, times: int) -> None:
+def wait_for(running: Waiting, text: str, times: int) -> None:
     """Wait until the capture has said something so many times."""
     deadline = time.monotonic() + 20
     while running.stderr.count(text) < times:

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
-from tests.capturing import Capture, packets, statistics, tshark
+from tests.capturing import Capture, Waiting, packets, statistics, tshark
 
 pytestmark = pytest.mark.root
 
@@ -24,26 +24,6 @@ PATIENCE_S = 20
 #: at first, and the allocator settles within some hundred cycles.
 MEMORY_SETTLES_BYTES = (2 if SOAK else 8) << 20
 MAC = "02:00:00:00:00:05"
-
-
-class Waiting(Capture):
-    """A capture that may have nothing to capture on yet."""
-
-    ready = ("capturing on", "waiting for")
-
-
-@pytest.fixture
-def capture(namespace: NetworkNamespace) -> Iterator[Callable[..., Waiting]]:
-    """Start captures in the namespace; they are gone in the end."""
-    running = []
-
-    def start(*arguments: object) -> Waiting:
-        running.append(Waiting(namespace, *arguments))
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.kill()
 
 
 def wait_for(running: Capture, text: str, times: int = 1) -> None:

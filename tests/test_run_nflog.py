@@ -14,7 +14,7 @@ import pytest
 from pcapng.blocks import EnhancedPacket
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
-from tests.capturing import TIMEOUT, Capture, capture, packets, statistics, tshark
+from tests.capturing import TIMEOUT, Capture, capture, packets, refused, statistics, tshark
 from tests.lab_b import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
 from tests.test_run import EACH_WAY, exchange, expected
 from tests.tools import need
@@ -54,19 +54,6 @@ def ruleset(namespace: NetworkNamespace) -> str:
         return subprocess.run(
             [need("nft"), "list", "ruleset"], capture_output=True, text=True, check=True
         ).stdout
-
-
-def refused(namespace: NetworkNamespace, *arguments: object) -> tuple[int, str]:
-    """Return status and complaint of a capture that does not come to be."""
-    with namespace.entered():
-        result = subprocess.run(
-            [sys.executable, "-m", "capfix", "run", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT,
-        )
-    return result.returncode, result.stderr
 
 
 @pytest.mark.parametrize("link", ["sll", "sll2", "ethernet"])

@@ -1,17 +1,16 @@
 """Who `capfix run` is, and what it may do, once its sockets are open."""
 
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
-from tests.test_hotplug import Waiting, deliver, texts, wait_for
+from tests.capturing import Waiting
+from tests.test_hotplug import deliver, texts, wait_for
+from tests.tools import NOBODY
 
-NOBODY = 65534
 NOBODY_CALLED_SUDO = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)}
 DAC_OVERRIDE = 1 << 1
 
@@ -29,34 +28,6 @@ def without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever called the tests by sudo is not to be changed to."""
     for name in ("SUDO_UID", "SUDO_GID"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def outputs() -> Iterator[Path]:
-    """Directories that others can reach: `root` and `nobody`, each of who it is called after.
-
-    Not below pytest's own directory, which every run of pytest closes to others.
-    """
-    with tempfile.TemporaryDirectory(prefix="capfix-test-", dir="/var/tmp") as top:
-        Path(top).chmod(0o755)
-        for name, owner in (("root", 0), ("nobody", NOBODY)):
-            Path(top, name).mkdir()
-            os.chown(Path(top, name), owner, owner)
-        yield Path(top)
-
-
-@pytest.fixture
-def capture(namespace: NetworkNamespace) -> Iterator[Callable[..., Waiting]]:
-    """Start captures in the namespace; they are gone in the end."""
-    running = []
-
-    def start(*arguments: object) -> Waiting:
-        running.append(Waiting(namespace, *arguments))
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.kill()
 
 
 def identity(running: Waiting) -> tuple[int, int, int]:

@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
-from tests.capturing import Capture, capture, packets, tshark
+from tests.capturing import Capture, capture, packets, refused, tshark
 from tests.selection_traffic import (
     ETHERNET_EXPRESSIONS,
     EXPRESSIONS,
@@ -182,20 +181,6 @@ def test_address_questions_work_where_headers_are_kept(cable: NetworkNamespace, 
         assert running.stop() == 0
     (packet,) = packets(file)
     assert packet.packet_data[:6].hex(":") == "02:00:00:00:00:99"
-
-
-def refused(namespace: NetworkNamespace, *arguments: object) -> tuple[int, str]:
-    """Return the exit status of a `capfix run` that must not start, and what it said."""
-    with namespace.entered():
-        result = subprocess.run(
-            [sys.executable, "-m", "capfix", "run", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    assert not result.stdout
-    return result.returncode, result.stderr
 
 
 @pytest.mark.root

@@ -1,9 +1,11 @@
-"""The outside judges that tests call: programs, not libraries."""
+"""What tests need from the system: programs that judge, and a user who may nothing."""
 
 import os
 import shutil
 
 import pytest
+
+NOBODY = 65534  # the user's and the group's id
 
 
 def need(program: str) -> str:

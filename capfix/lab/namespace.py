@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from capfix.errors import PrivilegeError
+from capfix.lab.closing import Closing
 
 # linux/sched.h. The os module has unshare and setns only from Python 3.12 on.
 CLONE_NEWUSER = 0x10000000
@@ -30,7 +30,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 T = TypeVar("T")
 
 
-class NetworkNamespace:
+class NetworkNamespace(Closing):
     """A new network namespace, which lasts until `close` or until the last process and device in it are gone.
 
     The thread that makes it stays where it is. A child process that is started within `entered` begins in the
@@ -65,14 +65,6 @@ class NetworkNamespace:
     def close(self) -> None:
         """Let go of the namespace. What is still in use in it keeps it alive."""
         os.close(self.fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -7,9 +7,8 @@ because the interface does. For a packet without that header both are wrong.
 import socket
 import struct
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from capfix.lab.closing import Closing
 from capfix.lab.namespace import NetworkNamespace
 
 _ETH_P_ALL = 3
@@ -22,7 +21,7 @@ _RECORD_HEADER = struct.Struct("<IIII")  # seconds, nanoseconds, captured length
 _TIMESPEC = struct.Struct("@ll")
 
 
-class RawCapture:
+class RawCapture(Closing):
     """Captures on an interface from the moment it is made. The packets wait in the socket's buffer for `save`."""
 
     def __init__(self, namespace: NetworkNamespace, interface: str) -> None:
@@ -46,11 +45,3 @@ class RawCapture:
     def close(self) -> None:
         """Stop capturing."""
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()

@@ -12,10 +12,10 @@ import errno
 import fcntl
 import os
 import struct
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from capfix.errors import CaptureError
+from capfix.lab.closing import Closing
 from capfix.lab.namespace import NetworkNamespace
 
 LOCAL_ADDRESS = "10.8.0.2"
@@ -39,7 +39,7 @@ _ETHERTYPE_BY_VERSION = {4: 0x0800, 6: 0x86DD}
 _LARGEST_FRAME = 65536 + 14
 
 
-class HeaderlessVpn:
+class HeaderlessVpn(Closing):
     """The interface `name` (and its helper `feed`) in a namespace, up, with an address, until `close`.
 
     The host is 10.8.0.2/24 on it (with IPv6 also fd08::2/64), and reaches 10.8.0.1 (fd08::1) without asking for its
@@ -142,14 +142,6 @@ class HeaderlessVpn:
         """Remove both devices, unless they are deleted already."""
         os.close(self._tap_fd)
         os.close(self._feed_fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _open_tun(name: str, flags: int) -> int:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import textwrap
 from pathlib import Path
 
@@ -12,14 +11,13 @@ import pytest
 
 from capfix.errors import UsageError
 from capfix.kernel import privileges
-
-NOBODY = 65534
+from tests.tools import NOBODY
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(
         len(Path("/proc/self/uid_map").read_text().split()) != 3
-        or int(Path("/proc/self/uid_map").read_text().split()[2]) <= 65534,
+        or int(Path("/proc/self/uid_map").read_text().split()[2]) <= NOBODY,
         reason="needs other users to change to, which a user namespace does not have",
     ),
 ]
@@ -122,20 +120,6 @@ def test_an_open_packet_socket_survives():
         )
         == "lo"
     )
-
-
-@pytest.fixture
-def outputs():
-    """Two directories with an open way to them: one of root's, one of nobody's.
-
-    Not below pytest's own directory, which every run of pytest closes to others.
-    """
-    with tempfile.TemporaryDirectory(prefix="capfix-test-", dir="/var/tmp") as top:
-        Path(top).chmod(0o755)
-        for name, owner in (("root", 0), ("nobody", NOBODY)):
-            Path(top, name).mkdir()
-            os.chown(Path(top, name), owner, owner)
-        yield Path(top)
 
 
 WRITE_A_FILE = """
