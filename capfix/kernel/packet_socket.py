@@ -8,6 +8,7 @@ Source: packet(7); linux/if_packet.h; the kernel's Documentation/networking/pack
 """
 
 import ctypes
+import errno
 import mmap
 import os
 import socket
@@ -36,6 +37,9 @@ SMALLEST_RING_BLOCK_SIZE: Final = (
 )  # keeps a 64 KiB packet whole: one that fills a block is cut silently
 FRAME_SIZE: Final = 1 << 11  # of no meaning in TPACKET_V3, but checked
 ANY: Final = 0  # the interface index that stands for all
+
+# What the kernel says of a ring that is too large; EAGAIN of more locked memory than the process may have
+_TOO_LARGE: Final = (errno.ENOMEM, errno.EINVAL, errno.EAGAIN)
 
 _SOCKADDR_LL = struct.Struct("=HHi12x")
 _libc = ctypes.CDLL(None, use_errno=True)  # Python's own bind takes names, and none that stands for all
@@ -73,9 +77,10 @@ class PacketRing:
             self._map(retire_timeout_ms)
         except OSError as exc:
             self.socket.close()
+            reason = os.strerror(exc.errno or 0).lower()
+            advice = "; ask for a smaller one with -B" if exc.errno in _TOO_LARGE else ""
             raise CaptureError(
-                f"cannot make a ring of {ring_size_bytes >> 20} MiB: {os.strerror(exc.errno or 0).lower()}; "
-                "ask for a smaller one with -B"
+                f"cannot make a ring of {ring_size_bytes >> 20} MiB: {reason}{advice}"
             ) from exc
 
     def _map(self, retire_timeout_ms: int) -> None:
