@@ -115,7 +115,7 @@ def refused(namespace: NetworkNamespace, *arguments: object) -> tuple[int, str]:
             [sys.executable, "-m", "capfix", "run", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=TIMEOUT,
             check=False,
         )
     assert not result.stdout

@@ -12,7 +12,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
-from tests.capturing import Capture, Waiting, packets, statistics, tshark
+from tests.capturing import Waiting, packets, statistics, tshark
 
 pytestmark = pytest.mark.root
 
@@ -24,14 +24,6 @@ PATIENCE_S = 20
 #: at first, and the allocator settles within some hundred cycles.
 MEMORY_SETTLES_BYTES = (2 if SOAK else 8) << 20
 MAC = "02:00:00:00:00:05"
-
-
-def wait_for(running: Capture, text: str, times: int = 1) -> None:
-    """Wait until the capture has said something so many times."""
-    deadline = time.monotonic() + PATIENCE_S
-    while running.stderr.count(text) < times:
-        assert time.monotonic() < deadline, running.stderr
-        time.sleep(0.01)
 
 
 def deliver(vpn: HeaderlessVpn, *texts: str) -> None:
@@ -61,7 +53,7 @@ def test_started_before_the_interface_exists(
     running = capture("--wait", "-i", "cipsec0", "-o", file)
     assert "waiting for cipsec0" in running.stderr
     with HeaderlessVpn(namespace, mac=MAC) as vpn:
-        wait_for(running, "cipsec0 is there")
+        running.wait_for("cipsec0 is there")
         deliver(vpn, "first", "second")
         time.sleep(0.3)
         assert running.stop() == 0
@@ -81,11 +73,11 @@ def test_deleted_and_created_again_under_traffic(
     descriptors, memory = [], []
     for cycle in range(CYCLES):
         with HeaderlessVpn(namespace, mac=MAC) as vpn:
-            wait_for(running, "cipsec0 is there", cycle + 1)
+            running.wait_for("cipsec0 is there", cycle + 1)
             batch = [f"{cycle}.{number}" for number in range(20)]
             deliver(vpn, *batch)
             sent += batch
-        wait_for(running, "cipsec0 has gone", cycle + 1)
+        running.wait_for("cipsec0 has gone", cycle + 1)
         process = Path("/proc", str(running.process.pid))
         descriptors.append(len(list((process / "fd").iterdir())))
         memory.append(int((process / "statm").read_text().split()[1]) * 4096)
@@ -107,11 +99,11 @@ def test_same_device_keeps_its_interface_block(
     running = capture("--wait", "-i", "cipsec0", "-o", file)
     for times, mac in enumerate((MAC, MAC, "02:00:00:00:00:06"), 1):
         with HeaderlessVpn(namespace, mac=mac) as vpn:
-            wait_for(running, "cipsec0 is there", times)
+            running.wait_for("cipsec0 is there", times)
             time.sleep(0.1)  # the address is set after the device was made
             deliver(vpn, mac)
             time.sleep(0.4)
-        wait_for(running, "cipsec0 has gone", times)
+        running.wait_for("cipsec0 has gone", times)
     assert running.stop() == 0
     assert [packet.interface_id for packet in packets(file)] == [1, 1, 2]
 
@@ -139,10 +131,10 @@ def test_renaming_is_vanishing(vpn: HeaderlessVpn, capture: Callable[..., Waitin
     running = capture("--wait", "-i", "cipsec0", "-o", file)
     deliver(vpn, "before")
     vpn.namespace.rename("cipsec0", "other")
-    wait_for(running, "cipsec0 has gone")
+    running.wait_for("cipsec0 has gone")
     deliver(vpn, "meanwhile")
     vpn.namespace.rename("other", "cipsec0")
-    wait_for(running, "cipsec0 is there")
+    running.wait_for("cipsec0 is there")
     deliver(vpn, "after")
     time.sleep(0.3)
     assert running.stop() == 0
@@ -156,12 +148,12 @@ def test_moving_to_another_namespace_is_vanishing(
     running = capture("--wait", "-i", "veth0", "-o", tmp_path / "out.pcapng")
     with NetworkNamespace() as other:
         namespace.add_veth_pair("veth0", "veth1")
-        wait_for(running, "veth0 is there")
+        running.wait_for("veth0 is there")
         index = namespace.index("veth0")
         namespace.netlink(lambda ipr: ipr.link("set", index=index, net_ns_fd=other.fd))
-        wait_for(running, "veth0 has gone")
+        running.wait_for("veth0 has gone")
     namespace.add_veth_pair("veth0", "veth2")
-    wait_for(running, "veth0 is there", 2)
+    running.wait_for("veth0 is there", 2)
     assert running.stop() == 0
 
 
@@ -194,14 +186,14 @@ def test_pattern_follows_every_matching_interface(
         deliver(foreign, "foreign")
         deliver(first, "1")
         with HeaderlessVpn(namespace, "tun2", "feed2") as second:
-            wait_for(running, "tun2 is there")
+            running.wait_for("tun2 is there")
             deliver(second, "2")
             deliver(first, "3")
             time.sleep(0.3)
-        wait_for(running, "tun2 has gone")
+        running.wait_for("tun2 has gone")
         deliver(first, "4")
         with HeaderlessVpn(namespace, "tun2", "feed2") as second:
-            wait_for(running, "tun2 is there", 2)
+            running.wait_for("tun2 is there", 2)
             deliver(second, "5")
             time.sleep(0.3)
             assert running.stop() == 0
@@ -230,7 +222,7 @@ def test_usr1_logs_the_counters(vpn: HeaderlessVpn, capture: Callable[..., Waiti
     deliver(vpn, "1", "2", "3")
     time.sleep(0.3)
     running.process.send_signal(signal.SIGUSR1)
-    wait_for(running, "capturing on cipsec0: ")
+    running.wait_for("capturing on cipsec0: ")
     assert "3 packets, 0 dropped" in running.stderr
     assert running.stop() == 0
 
@@ -244,11 +236,11 @@ def test_hangup_reads_the_configuration_again(
     running = capture("--config", config)
     config.write_text(f'interface = "lo"\noutput = "{tmp_path}/out.pcapng"\nverbose = true\n')
     running.process.send_signal(signal.SIGHUP)
-    wait_for(running, "changed: verbose")
-    wait_for(running, "cannot change while running: interface; restart for that")
+    running.wait_for("changed: verbose")
+    running.wait_for("cannot change while running: interface; restart for that")
     config.write_text("colour = 1\n")
     running.process.send_signal(signal.SIGHUP)
-    wait_for(running, "the configuration stays as it was")
+    running.wait_for("the configuration stays as it was")
     deliver(vpn, "still there")
     time.sleep(0.3)
     assert running.stop() == 0
@@ -268,7 +260,7 @@ def test_hangup_changes_what_is_kept(
     assert len(list(tmp_path.glob("out_*.pcapng"))) >= 4
     config.write_text(settings + "keep-files = 2\n")
     running.process.send_signal(signal.SIGHUP)
-    wait_for(running, "changed: keep-files, -size, -age or -free")
+    running.wait_for("changed: keep-files, -size, -age or -free")
     deliver(vpn, "6", "7")
     time.sleep(0.3)
     assert running.stop() == 0
@@ -287,7 +279,7 @@ def test_a_count_that_is_lowered_ends_the_capture(
     time.sleep(0.3)
     config.write_text(f'interface = "cipsec0"\noutput = "{file}"\ncount = 2\n')
     running.process.send_signal(signal.SIGHUP)
-    wait_for(running, "changed: count")
+    running.wait_for("changed: count")
     deliver(vpn, "4")
     assert running.wait() == 0
     assert texts(file) == ["1", "2", "3"]

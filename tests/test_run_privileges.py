@@ -8,7 +8,7 @@ import pytest
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
 from tests.capturing import Waiting
-from tests.test_hotplug import deliver, texts, wait_for
+from tests.test_hotplug import deliver, texts
 from tests.tools import NOBODY
 
 NOBODY_CALLED_SUDO = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)}
@@ -84,10 +84,10 @@ def test_following_interfaces_takes_no_privilege(
     output = outputs / "nobody" / "out.pcapng"
     with HeaderlessVpn(namespace):
         running = capture("-i", wanted, "-o", output, "--wait", "--user", "nobody")
-    wait_for(running, "cipsec0 has gone")
+    running.wait_for("cipsec0 has gone")
     assert identity(running) == (NOBODY, 0, 0)
     with HeaderlessVpn(namespace) as vpn:
-        wait_for(running, "cipsec0 is there")
+        running.wait_for("cipsec0 is there")
         deliver(vpn, "1", "2")
         time.sleep(0.3)
         assert running.stop() == 0

@@ -61,9 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A mistake of the user and a failure of the system come out as one sentence on stderr, never as a stack trace.
     """
-    if (
-        sys.stderr is None
-    ):  # closed before we were started; print() would take stdout, which may carry a capture
+    if sys.stderr is None:
+        # Closed before we were started; print() would take stdout, which may carry a capture
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, for as long as we run
     try:
         arguments = sys.argv[1:] if arguments is None else arguments

@@ -32,9 +32,7 @@ PACKET_MR_PROMISC: Final = 1
 RING_BLOCK_SIZE: Final = 1 << 20
 QUICK_RING_BLOCK_SIZE: Final = 1 << 18  # where they retire nearly empty: a ring of 64 MiB lasts 256 of them
 QUICK_RETIRE_MS: Final = 10
-SMALLEST_RING_BLOCK_SIZE: Final = (
-    1 << 17
-)  # keeps a 64 KiB packet whole: one that fills a block is cut silently
+SMALLEST_RING_BLOCK_SIZE: Final = 1 << 17  # keeps a 64 KiB packet whole: one that fills it is cut silently
 FRAME_SIZE: Final = 1 << 11  # of no meaning in TPACKET_V3, but checked
 ANY: Final = 0  # the interface index that stands for all
 

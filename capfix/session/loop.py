@@ -47,9 +47,7 @@ class Loop:
 
     def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
         """Call back as long as there is something to read from `fd`, or an error on it."""
-        if fd in self._readers:
-            self._epoll.modify(fd, select.EPOLLIN)
-        else:
+        if fd not in self._readers:
             self._epoll.register(fd, select.EPOLLIN)
         self._readers[fd] = callback
 

@@ -20,7 +20,7 @@ from capfix.session.report import Report
 from capfix.session.section import MANY_INTERFACES, Section
 from capfix.session.source import PacketSource
 from capfix.sink.buffers import Buffer
-from capfix.sink.file import FileTarget
+from capfix.sink.file import NO_ROOM, FileTarget
 from capfix.sink.pipe import PipeTarget, ReaderWatch
 from capfix.sink.writer import Writer
 from capfix.wire.pcapng import encode_comment
@@ -29,11 +29,7 @@ if TYPE_CHECKING:
     from capfix.sink.series import FileSeries
 
 FLUSH_INTERVAL_S: Final = 0.5  # a packet is in the file within a second: retire time, this, and the write
-SURVIVABLE: Final = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EIO,
-)  # a rotating capture goes on without a file, and tries again
+SURVIVABLE: Final = (*NO_ROOM, errno.EIO)  # a rotating capture goes on without a file, and tries again
 STATISTICS_INTERVAL_S: Final = 60.0
 REOPEN_INTERVAL_S: Final = 1.0  # how often a full disk is tried again
 TEND_INTERVAL_S: Final = 5.0  # how often retention looks at ages and free space
@@ -84,7 +80,6 @@ class Output:
         self._is_flush_due = False
         self._is_over = False
         self._lost_told = 0
-        self._reader_watch: ReaderWatch | None = None
         self._events: OutputEvents | None = None
         self._writer = Writer(target, self._wake_from_writer)
 
@@ -256,10 +251,8 @@ class Output:
     def _watch_reader(self, fd: int) -> None:
         """Learn at once when the pipe's reader goes, not only at the next write."""
         with contextlib.suppress(OSError):  # a file or a device has no reader who could go
-            self._reader_watch = ReaderWatch(fd)
-            self._loop.add_reader(
-                self._reader_watch.fileno(), partial(self._on_reader_gone, self._reader_watch)
-            )
+            watch = ReaderWatch(fd)
+            self._loop.add_reader(watch.fileno(), partial(self._on_reader_gone, watch))
 
     def _on_reader_gone(self, watch: ReaderWatch) -> None:
         self._loop.remove_reader(watch.fileno())

@@ -88,7 +88,7 @@ class PacketSource:
     suffix = ""  # what the names in interface blocks end with
     waits_for_others = False  # its packets may only be converted when other sources have shown theirs
     settling_s = (
-        0.0  # how long after the end of the inflow something may still come, beside the ring's retire time
+        0.0  # how long after the inflow's end something may still come, beside the ring's retire time
     )
 
     def __init__(

@@ -40,7 +40,7 @@ FILE_RETIRE_MS: Final = 100
 MERGING_RETIRE_MS: Final = 50  # netfilter's packets wait for the tap's
 
 LEAST_COPIED: Final = (
-    64  # by netfilter: framing looks at so much of a packet, however short it is to be written
+    64  # by netfilter: framing looks at so much of a packet, however little is to be written
 )
 
 LARGEST_DEFAULT_RING: Final = 64 << 20

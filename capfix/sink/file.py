@@ -22,6 +22,7 @@ from capfix.sink.writer import PAGE
 
 BUFFER_SIZE: Final = 4 << 20
 BUFFER_COUNT: Final = 4
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)  # what a full disk says
 FILE_MODE: Final = 0o640  # captures are not for everybody
 SYNC_FILE_RANGE_WRITE: Final = 2
 SYNC_FILE_RANGE_WAIT_BEFORE_WRITE_AFTER: Final = 7

@@ -16,9 +16,8 @@ from capfix.rotation.retention import Inventory, Removal, RetentionRules
 from capfix.sink.buffers import Buffer
 from capfix.sink.directory import CaptureDirectory, Part
 from capfix.sink.ending import end_early
-from capfix.sink.file import BUFFER_COUNT, BUFFER_SIZE, DirectFile
+from capfix.sink.file import BUFFER_COUNT, BUFFER_SIZE, NO_ROOM, DirectFile
 
-NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 RECONCILE_INTERVAL_S: Final = 60.0  # listing 10,000 names takes 5 ms
 
 

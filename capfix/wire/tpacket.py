@@ -87,9 +87,8 @@ def read_packet(
     captured: cython.Py_ssize_t
     header_at: cython.Py_ssize_t
     header_length: cython.Py_ssize_t
-    if (
-        cython.compiled
-    ):  # the kernel wrote from another processor: have small packets on their way before they are due
+    if cython.compiled:
+        # The kernel wrote from another processor: have small packets on their way before they are due
         prefetch(buf + at + _AHEAD)
         prefetch(buf + at + _AHEAD + _CACHE_LINE)
     if at < 0 or end - at < TPACKET3_HEADER_LENGTH + SOCKADDR_LL_LENGTH:
