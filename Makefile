@@ -16,8 +16,8 @@ test-service:
 # As root, for MINUTES; then the tests that have a long form
 soak:
 	@tools/setup
-	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),10)
-	@CAPFIX_SOAK=1 .venv/bin/python -m pytest tests/test_hotplug.py tests/test_rotation_end_to_end.py
+	@.venv/bin/python -m tests.end_to_end.soak --minutes $(or $(MINUTES),10)
+	@CAPFIX_SOAK=1 .venv/bin/python -m pytest tests/end_to_end/test_hotplug.py tests/end_to_end/test_rotation.py
 
 lint:
 	@tools/setup lint

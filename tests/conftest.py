@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 
 from capfix.errors import PrivilegeError
 from capfix.lab import HeaderlessVpn, NetworkNamespace, can_make_namespaces, enter_user_namespace
-from tests.capturing import Waiting
-from tests.tools import NOBODY
+from tests.support.capturing import Waiting
+from tests.support.tools import NOBODY
 
 # A slow machine says nothing about what is tested
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

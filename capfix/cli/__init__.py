@@ -93,7 +93,7 @@ def _in_words(error: OSError) -> str:
 
 
 def _tell(message: str) -> None:
-    from capfix.session.report import printable
+    from capfix.runtime.report import printable
 
     print(f"capfix: {printable(message)}", file=sys.stderr)
 

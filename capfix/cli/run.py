@@ -6,8 +6,11 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
-from capfix.cli.layers import Layers
-from capfix.config import (
+from capfix.errors import CapfixError, FormatError
+from capfix.options.dumpcap import parse_stop
+from capfix.options.layers import Layers
+from capfix.options.run import DEFAULT_LINK, DIRECTIONS, NFLOG_RULES, SOURCES, RunOptions
+from capfix.options.values import (
     file_rules,
     least,
     parse_count,
@@ -16,11 +19,8 @@ from capfix.config import (
     parse_mark,
     parse_snaplen,
 )
-from capfix.errors import CapfixError, FormatError
-from capfix.rotation.dumpcap import parse_stop
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
-from capfix.session.options import DEFAULT_LINK, DIRECTIONS, NFLOG_RULES, SOURCES, RunOptions
 from capfix.units import parse_duration, parse_size, parse_size_or_percent
 from capfix.wire.ethernet import parse_mac
 from capfix.wire.numbers import LINK_TYPES

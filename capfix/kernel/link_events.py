@@ -16,8 +16,8 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
-from capfix.attachment import LinkEvent
 from capfix.errors import CaptureError
+from capfix.kernel.links import LinkEvent
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from capfix.errors import CaptureError, PrivilegeError
-from capfix.kernel.filters import REFUSE_ALL, attach
 from capfix.kernel.netfilter import first_error, has_net_admin, open_socket, reason, request
+from capfix.kernel.socket_filter import REFUSE_ALL, attach
 from capfix.wire import netlink, nflog
 from capfix.wire.netlink import encode_attribute, encode_be16, encode_be32
 

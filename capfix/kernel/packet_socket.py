@@ -17,7 +17,7 @@ from typing import Final
 
 from capfix.errors import CaptureError, PrivilegeError
 from capfix.kernel.atomics import load_acquire, store_release
-from capfix.kernel.filters import ACCEPT_ALL, REFUSE_ALL, attach
+from capfix.kernel.socket_filter import ACCEPT_ALL, REFUSE_ALL, attach
 from capfix.wire.numbers import ETH_P_ALL, RING_BLOCK_STATUS_OFFSET, TP_STATUS_KERNEL, TP_STATUS_USER
 
 SOL_PACKET: Final = 263

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from capfix.errors import CaptureError, UsageError
-from capfix.wire import bpf, bpf_compose, filter_text, packet_filter
-from capfix.wire.bpf import Program
-from capfix.wire.filter_text import Node, Text
-from capfix.wire.packet_filter import View
+from capfix.filters import composition, expressions, fitting
+from capfix.filters import instructions as bpf
+from capfix.filters.expressions import Node, Text
+from capfix.filters.fitting import View
+from capfix.filters.instructions import Program
 
 _DLT_EN10MB: Final = 1
 _NETMASK_UNKNOWN: Final = 0xFFFFFFFF  # pcap/pcap.h
@@ -57,8 +58,8 @@ class Selection:
 
     expression: str | None = None
     mark: tuple[int, int] | None = None  # value, mask
-    direction: str | None = None  # a key of packet_filter.DIRECTIONS
-    snaplen: int = packet_filter.MAX_SNAPLEN
+    direction: str | None = None  # a key of fitting.DIRECTIONS
+    snaplen: int = fitting.MAX_SNAPLEN
 
 
 def selection_program(
@@ -75,18 +76,18 @@ def selection_program(
     """
     parts: list[Program] = []
     if selection.direction is not None:
-        parts.append(packet_filter.DIRECTIONS[selection.direction])
+        parts.append(fitting.DIRECTIONS[selection.direction])
     if selection.mark is not None:
-        parts.append(packet_filter.mark_test(*selection.mark))
+        parts.append(fitting.mark_test(*selection.mark))
     if selection.expression is not None:
         parts.append(expression_program(selection.expression, header_size, with_headers=with_headers))
-    limit = packet_filter.MAX_SNAPLEN
-    if selection.snaplen < packet_filter.MAX_SNAPLEN:
-        limit = packet_filter.kernel_limit(selection.snaplen, header_size, with_headers=with_headers)
-        parts = parts or [(bpf_compose.ACCEPT,)]
+    limit = fitting.MAX_SNAPLEN
+    if selection.snaplen < fitting.MAX_SNAPLEN:
+        limit = fitting.kernel_limit(selection.snaplen, header_size, with_headers=with_headers)
+        parts = parts or [(composition.ACCEPT,)]
     if not parts:
         return None
-    return bpf_compose.keeping(functools.reduce(bpf_compose.both, parts), limit)
+    return composition.keeping(functools.reduce(composition.both, parts), limit)
 
 
 def expression_program(expression: str, header_size: int, *, with_headers: bool = False) -> Program:
@@ -99,11 +100,11 @@ def expression_program(expression: str, header_size: int, *, with_headers: bool 
     try:
         tree = _parse(expression)
         if not with_headers:
-            return packet_filter.counting_frames(_program(tree, packet_filter.COOKED), header_size)
-        return bpf_compose.choose(
-            packet_filter.HAS_SOUND_HEADER,
-            packet_filter.counting_frames(_program(tree, packet_filter.HEADER_KEPT), 0),
-            packet_filter.counting_frames(_program(tree, packet_filter.HEADER_MISSING), header_size),
+            return fitting.counting_frames(_program(tree, fitting.COOKED), header_size)
+        return composition.choose(
+            fitting.HAS_SOUND_HEADER,
+            fitting.counting_frames(_program(tree, fitting.HEADER_KEPT), 0),
+            fitting.counting_frames(_program(tree, fitting.HEADER_MISSING), header_size),
         )
     except UsageError as exc:
         place = _place_of_error(expression) if str(exc).endswith(_SYNTAX_ERROR) else ""
@@ -111,8 +112,8 @@ def expression_program(expression: str, header_size: int, *, with_headers: bool 
 
 
 def _parse(expression: str) -> Node:
-    compile_ethernet(filter_text.without_keywords(expression), optimise=False)
-    return filter_text.split(expression) if filter_text.needs_splitting(expression) else Text(expression, 0)
+    compile_ethernet(expressions.without_keywords(expression), optimise=False)
+    return expressions.split(expression) if expressions.needs_splitting(expression) else Text(expression, 0)
 
 
 def _place_of_error(expression: str) -> str:
@@ -121,9 +122,9 @@ def _place_of_error(expression: str) -> str:
     libpcap does not tell. It is the first word after which no continuation is free of a syntax error.
     """
     deadline = time.monotonic() + _PLACE_SEARCH_S
-    for beginning, word, before in filter_text.prefixes(expression):
-        closing = filter_text.open_brackets(beginning)
-        known = filter_text.without_keywords(beginning)
+    for beginning, word, before in expressions.prefixes(expression):
+        closing = expressions.open_brackets(beginning)
+        known = expressions.without_keywords(beginning)
         if not any(_may_go_on(known + more + closing + end) for more in _CONTINUATIONS for end in _ENDINGS):
             return f" at `{word}`, after `{before.strip()}`" if before.strip() else f" at `{word}`"
         if time.monotonic() > deadline:
@@ -140,11 +141,9 @@ def _may_go_on(text: str) -> bool:
 
 
 def _program(tree: Node, view: View) -> Program:
-    if not filter_text.asks_for_tags(tree):
+    if not expressions.asks_for_tags(tree):
         return _node_program(tree, view, stripped=True)
-    return packet_filter.by_tag(
-        _node_program(tree, view, stripped=True), _node_program(tree, view, stripped=False)
-    )
+    return fitting.by_tag(_node_program(tree, view, stripped=True), _node_program(tree, view, stripped=False))
 
 
 def _node_program(node: Node, view: View, *, stripped: bool) -> Program:
@@ -152,17 +151,17 @@ def _node_program(node: Node, view: View, *, stripped: bool) -> Program:
     reading = view.stripped if stripped else view.in_frame
     match node:
         case Text(text, depth):
-            return packet_filter.fitted(_compile_part(text), reading(depth))
-        case filter_text.Vlan(vlan_id, depth):
-            return packet_filter.vlan_test(reading(depth), vlan_id, stripped=stripped and depth == 0)
-        case filter_text.Direction(outbound):
-            return packet_filter.OUTBOUND if outbound else packet_filter.INBOUND
-        case filter_text.Interface(ifindex):
-            return packet_filter.interface_test([ifindex])
-        case filter_text.Not(term):
-            return bpf_compose.negated(_node_program(term, view, stripped=stripped))
-        case filter_text.Join(left, right, both):
-            join = bpf_compose.both if both else bpf_compose.either
+            return fitting.fitted(_compile_part(text), reading(depth))
+        case expressions.Vlan(vlan_id, depth):
+            return fitting.vlan_test(reading(depth), vlan_id, stripped=stripped and depth == 0)
+        case expressions.Direction(outbound):
+            return fitting.OUTBOUND if outbound else fitting.INBOUND
+        case expressions.Interface(ifindex):
+            return fitting.interface_test([ifindex])
+        case expressions.Not(term):
+            return composition.negated(_node_program(term, view, stripped=stripped))
+        case expressions.Join(left, right, both):
+            join = composition.both if both else composition.either
             return join(
                 _node_program(left, view, stripped=stripped), _node_program(right, view, stripped=stripped)
             )
@@ -191,7 +190,7 @@ def compile_ethernet(text: str, *, optimise: bool = True) -> Program:
         CaptureError: libpcap is missing.
     """
     pcap = _libpcap()
-    handle = pcap.pcap_open_dead(_DLT_EN10MB, packet_filter.MAX_SNAPLEN)
+    handle = pcap.pcap_open_dead(_DLT_EN10MB, fitting.MAX_SNAPLEN)
     try:
         compiled = _Instructions()
         if pcap.pcap_compile(handle, ctypes.byref(compiled), text.encode(), optimise, _NETMASK_UNKNOWN) != 0:

@@ -5,19 +5,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from capfix.errors import CapfixError
+from capfix.options.run import CHANGEABLE, RunOptions, option_name
+from capfix.runtime.loop import Loop
+from capfix.runtime.notify import ServiceManager
+from capfix.runtime.report import Report
 from capfix.session.conversion import Conversion
-from capfix.session.loop import Loop
-from capfix.session.notify import ServiceManager
-from capfix.session.options import CHANGEABLE, RunOptions, option_name
 from capfix.session.order import Order
-from capfix.session.output import Output, OutputEvents
-from capfix.session.presence import Presence
-from capfix.session.report import Report
-from capfix.session.section import Section
-from capfix.session.source import PacketSource
-from capfix.session.standing import Standing
+from capfix.session.output.output import Output, OutputEvents
+from capfix.session.output.section import Section
+from capfix.session.sources.packet import PacketSource
+from capfix.session.sources.presence import Presence
+from capfix.session.status import Standing
+from capfix.sink.destination import STDOUT_NAME
 from capfix.sink.file import FileTarget
-from capfix.sink.output import STDOUT_NAME
 from capfix.sink.pipe import PipeTarget
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from capfix.session.loop import Loop
+from capfix.runtime.loop import Loop
 from capfix.session.order import Order
-from capfix.session.output import Output
-from capfix.session.source import PacketSource
+from capfix.session.output.output import Output
+from capfix.session.sources.packet import PacketSource
 from capfix.sink.buffers import Buffer
-from capfix.transcode import NO_LIMIT, Stop
+from capfix.transcode.ring import NO_LIMIT, Stop
 
 BLOCKS_AT_ONCE: Final = 32  # ring blocks converted before the loop looks at signals and timers again
 HOLD_INTERVAL_S: Final = 0.02  # how often packets that wait for another source's are looked at

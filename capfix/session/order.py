@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from capfix.session.source import PacketSource
-from capfix.transcode import NO_LIMIT
+from capfix.session.sources.packet import PacketSource
+from capfix.transcode.ring import NO_LIMIT
 
 # A ring block retires within 50 ms where there is merging, a log group's messages come within 10 ms.
 HOLD_NS: Final = 100_000_000

@@ -9,29 +9,29 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from capfix.attachment import is_match, is_pattern
 from capfix.errors import NoSuchInterfaceError, UsageError
 from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
 from capfix.kernel import privileges
 from capfix.kernel.links import Link, find_ifindex, link_names, read_link
 from capfix.kernel.packet_socket import PacketRing
+from capfix.options.interface_names import is_match, is_pattern
+from capfix.options.run import ANY_NAME, RunOptions
+from capfix.runtime.notify import ServiceManager
+from capfix.runtime.report import Report
 from capfix.session.capture import Capture
-from capfix.session.notify import ServiceManager
-from capfix.session.options import ANY_NAME, RunOptions
 from capfix.session.order import Order
-from capfix.session.report import Report
-from capfix.session.section import Section, describe_fakes
-from capfix.session.source import PacketSource
-from capfix.sink.output import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
-from capfix.transcode import COMPILED, Transcoder
+from capfix.session.output.section import Section, describe_fakes
+from capfix.session.sources.packet import PacketSource
+from capfix.sink.destination import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
+from capfix.transcode.ring import COMPILED, Transcoder
 from capfix.wire.numbers import LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
 from capfix.wire.pcapng import SNAPLEN
 
 if TYPE_CHECKING:
-    from capfix.duplicates import SeenPackets
-    from capfix.session.nflog_source import NflogSource
+    from capfix.filters.instructions import Program
+    from capfix.session.sources.netfilter import NflogSource
     from capfix.sink.series import FileSeries
-    from capfix.wire.bpf import Program
+    from capfix.transcode.duplicates import SeenPackets
 
 # How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
 # at later, and each wake-up costs.
@@ -146,7 +146,7 @@ def _seen_packets(options: RunOptions) -> "SeenPackets | None":
     """Return the memory that --source auto needs. What a snapshot length cut off cannot be compared."""
     if options.source != "auto":
         return None
-    from capfix.duplicates import SeenPackets
+    from capfix.transcode.duplicates import SeenPackets
 
     compared = max(options.snaplen - HEADER_LIMIT, 0)
     return SeenPackets(int.from_bytes(os.urandom(8), "little"), compared_bytes=compared)
@@ -156,8 +156,8 @@ def _nflog_source(
     options: RunOptions, framer: Framer, seen: "SeenPackets | None", program: "Program | None"
 ) -> "NflogSource":
     from capfix.kernel.nflog import NflogSocket
-    from capfix.nflog_transcode import NflogTranscoder
-    from capfix.session.nflog_source import LogReads, NflogSource
+    from capfix.session.sources.netfilter import LogReads, NflogSource
+    from capfix.transcode.netfilter import NflogTranscoder
     from capfix.wire.nflog import MAX_COPY_RANGE
 
     names = None if options.interfaces == (ANY_NAME,) else options.interfaces
@@ -206,7 +206,7 @@ def _give_up_privileges(options: RunOptions, report: Report) -> None:
     if plan.identity is not None:
         if options.wait or any(map(is_pattern, options.interfaces)):
             from capfix.kernel import link_events
-            from capfix.session import following  # noqa: F401, now: the program's files need not be readable for the user
+            from capfix.session.sources import following  # noqa: F401, now: the program's files need not be readable for the user
 
             link_events.load()
         if options.rotation:
@@ -233,8 +233,8 @@ def _filter(options: RunOptions, report: Report) -> "Program | None":
     """Return the filter program that takes what is asked for, None where all is."""
     if (options.filter, options.mark, options.direction, options.snaplen) == (None, None, "inout", SNAPLEN):
         return None
+    from capfix.filters.instructions import program_text
     from capfix.kernel.selection import Selection, selection_program  # 12 ms that most captures need not wait
-    from capfix.wire.bpf import program_text
 
     # Both directions are all that there is: the transcoder leaves out, and counts, the loopback interface's copies
     direction = None if options.direction == "inout" else options.direction
@@ -247,7 +247,7 @@ def _filter(options: RunOptions, report: Report) -> "Program | None":
 
 
 def _encoded(program: "Program") -> bytes:
-    from capfix.wire.bpf import encode_program
+    from capfix.filters.instructions import encode_program
 
     return encode_program(program)
 

@@ -1,0 +1,1 @@
+"""What the user may ask for: options as they are written, and what they mean."""

@@ -1,0 +1,1 @@
+"""Where a capture's packets go: sections, files, and the limits of each."""

@@ -1,0 +1,1 @@
+"""Where a capture's packets come from, and the interfaces that go and come meanwhile."""
