@@ -19,6 +19,14 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
+def _cases(text: str) -> list[str]:
+    """Return the names of the cases that each word of a comma list begins."""
+    chosen = [[case.name for case in CASES if case.name.startswith(name)] for name in _names(text)]
+    if not all(chosen):
+        raise argparse.ArgumentTypeError(f"{text!r} begins no case's name")
+    return [name for names in chosen for name in names]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Compare capfix with its peers; needs root."
@@ -28,7 +36,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--rounds", type=int, default=5, help="times that every tool takes every load (default 5)"
     )
-    run.add_argument("--cases", type=_names, default=[], help=f"of {','.join(case.name for case in CASES)}")
+    run.add_argument(
+        "--cases",
+        type=_cases,
+        nargs="+",
+        action="extend",
+        default=[],
+        help=f"of {', '.join(case.name for case in CASES)}, or how their names begin (default all)",
+    )
     run.add_argument(
         "--tools", type=_names, help="of capfix,tcpdump,dumpcap,netsniff-ng,C floor (default all present)"
     )
@@ -58,7 +73,8 @@ def main() -> None:
     compileall.compile_dir(Path(capfix.__file__).parent, quiet=1)  # as pip does when it installs
     if options.command == "run":
         results = options.results or (_QUICK_RESULTS if options.quick else _RESULTS)
-        compare.run(options.rounds, options.cases, options.tools, options.quick, options.disk, results)
+        cases = [name for names in options.cases for name in names]
+        compare.run(options.rounds, cases, options.tools, options.quick, options.disk, results)
     elif options.command == "delay":
         print(single.delay(options.packets))
     elif options.command == "startup":

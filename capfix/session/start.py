@@ -233,14 +233,15 @@ def _filter(options: RunOptions, report: Report) -> "Program | None":
     """Return the filter program that takes what is asked for, None where all is."""
     if (options.filter, options.mark, options.direction, options.snaplen) == (None, None, "inout", SNAPLEN):
         return None
-    from capfix.filters.instructions import program_text
-    from capfix.kernel.selection import Selection, selection_program  # 12 ms that most captures need not wait
+    from capfix.filters.instructions import program_text  # 12 ms that most captures need not wait
+    from capfix.filters.selection import Selection, selection_program
+    from capfix.kernel.libpcap import compiler
 
     # Both directions are all that there is: the transcoder leaves out, and counts, the loopback interface's copies
     direction = None if options.direction == "inout" else options.direction
     selection = Selection(options.filter, options.mark, direction, options.snaplen)
     header_size = LINK_HEADER_SIZES[LINK_TYPES[options.link]]
-    program = selection_program(selection, header_size, with_headers=options.keep_headers)
+    program = selection_program(selection, header_size, compiler(), with_headers=options.keep_headers)
     if program is not None:
         report.detail(f"the filter in the kernel:\n{program_text(program)}")
     return program

@@ -12,7 +12,13 @@ pytestmark = pytest.mark.root
 
 #: Each takes long to import and serves only who asks for it.
 NOT_FOR_EVERYBODY = (
-    *("capfix.cli.demo", "capfix.kernel.nflog", "capfix.kernel.selection", "capfix.lab"),
+    *(
+        "capfix.cli.demo",
+        "capfix.kernel.nflog",
+        "capfix.filters.selection",
+        "capfix.kernel.libpcap",
+        "capfix.lab",
+    ),
     *(
         "asyncio",
         "dataclasses",

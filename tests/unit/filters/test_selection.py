@@ -10,8 +10,8 @@ import pytest
 from capfix.errors import CaptureError, UsageError
 from capfix.filters import instructions as bpf
 from capfix.filters.machine import run_program
-from capfix.kernel import selection, socket_filter
-from capfix.kernel.selection import Selection, selection_program
+from capfix.filters.selection import Selection, expression_program, selection_program
+from capfix.kernel import libpcap, socket_filter
 from capfix.lab.namespace import NetworkNamespace
 from tests.support.selection_traffic import (
     ADDRESS_EXPRESSIONS,
@@ -110,11 +110,13 @@ def verdicts(cable, tmp_path_factory) -> dict[tuple[str, str], Verdicts]:
             cooked, raw = {}, {}
             for text, interface in asked:
                 name = "" if interface == "any" else interface
-                program = selection_program(Selection(text), ETHERNET_SIZE, with_headers=True)
+                program = selection_program(
+                    Selection(text), ETHERNET_SIZE, libpcap.compiler(), with_headers=True
+                )
                 raw[text, interface] = PacketSocket(cable, program, name, socket.SOCK_RAW)
                 stack.callback(raw[text, interface].socket.close)
                 if text not in ADDRESS_EXPRESSIONS:
-                    program = selection_program(Selection(text), SLL2_SIZE)
+                    program = selection_program(Selection(text), SLL2_SIZE, libpcap.compiler())
                     cooked[text, interface] = PacketSocket(cable, program, name)
                     stack.callback(cooked[text, interface].socket.close)
             listening = {key for key, dump in dumps.items() if dump.listens()}
@@ -185,7 +187,8 @@ def test_interpreter_agrees_with_packet_sockets(cable):
     """In user space a program keeps what it keeps in the kernel, of frames that carry no tag."""
     indexes = cable.interfaces()
     programs = [
-        selection_program(Selection(text.format(receiver=indexes["far"])), SLL2_SIZE) for text in EXPRESSIONS
+        selection_program(Selection(text.format(receiver=indexes["far"])), SLL2_SIZE, libpcap.compiler())
+        for text in EXPRESSIONS
     ]
     untagged = tuple(frame for frame in frames() if frame[12:14] not in (b"\x81\x00", b"\x88\xa8"))
     with ExitStack() as stack:
@@ -216,7 +219,7 @@ def test_interpreter_agrees_with_packet_sockets(cable):
 
 def marks_kept(cable, asked: Selection) -> set[int]:
     """Return the marks whose UDP packet, sent over lo with SO_MARK, passes a selection; both copies count once."""
-    watch = PacketSocket(cable, selection_program(asked, SLL2_SIZE), "lo")
+    watch = PacketSocket(cable, selection_program(asked, SLL2_SIZE, libpcap.compiler()), "lo")
     with watch.socket:
         with cable.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for mark in (0, 7, 1007, 0x1007, 0xFFFFFFFF):
@@ -246,7 +249,9 @@ def test_marks_choose_exactly_their_packets(cable, mark, kept):
 @pytest.mark.parametrize(("direction", "types"), [("in", {0}), ("out", {4}), (None, {0, 4})])
 def test_directions_on_loopback(cable, direction, types):
     """Of the two copies of a loopback packet the asked one is kept."""
-    watch = PacketSocket(cable, selection_program(Selection(direction=direction), SLL2_SIZE), "lo")
+    watch = PacketSocket(
+        cable, selection_program(Selection(direction=direction), SLL2_SIZE, libpcap.compiler()), "lo"
+    )
     with watch.socket:
         with cable.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"x", ("127.0.0.1", 9))
@@ -263,7 +268,7 @@ def test_directions_on_loopback(cable, direction, types):
 def test_all_of_a_selection_must_hold(cable):
     """Expression, mark, direction and length make one program, and every part has its say."""
     asked = Selection("udp port 53 and less 200", (0, 0xFFFFFFFF), "in", snaplen=100)
-    watch = PacketSocket(cable, selection_program(asked, SLL2_SIZE))
+    watch = PacketSocket(cable, selection_program(asked, SLL2_SIZE, libpcap.compiler()))
     with watch.socket:
         send(cable, "near", frames()[:3])
         seen = [(len(data), name) for data, name in watch.packets()]
@@ -274,7 +279,9 @@ def test_all_of_a_selection_must_hold(cable):
 @pytest.mark.parametrize(("snaplen", "kept"), [(1, 64), (84, 64), (100, 80), (262143, 328)])
 def test_snaplen_cuts_in_the_kernel(cable, snaplen, kept):
     """The kernel hands out no more of a packet than is needed for the frame as it is written."""
-    watch = PacketSocket(cable, selection_program(Selection("udp", snaplen=snaplen), SLL2_SIZE), "far")
+    watch = PacketSocket(
+        cable, selection_program(Selection("udp", snaplen=snaplen), SLL2_SIZE, libpcap.compiler()), "far"
+    )
     with watch.socket:
         send(cable, "near", frames()[1:2])
         assert [len(data) for data, _ in watch.packets()] == [kept]
@@ -282,7 +289,7 @@ def test_snaplen_cuts_in_the_kernel(cable, snaplen, kept):
 
 def test_nothing_asked_needs_no_program():
     """A selection of everything is no program at all."""
-    assert selection_program(Selection(), SLL2_SIZE) is None
+    assert selection_program(Selection(), SLL2_SIZE, libpcap.compiler()) is None
 
 
 @pytest.mark.parametrize(
@@ -306,17 +313,19 @@ def test_nothing_asked_needs_no_program():
 def test_wrong_expressions_are_explained(expression, message):
     """libpcap's message is passed on with the place, and what a cooked socket lacks is refused with a reason."""
     with pytest.raises(UsageError, match=message) as refusal:
-        selection.expression_program(expression, SLL2_SIZE)
+        expression_program(expression, SLL2_SIZE, libpcap.compiler())
     assert refusal.value.exit_status == 2
 
 
 def test_missing_libpcap_is_said(monkeypatch):
     """Without libpcap an expression is refused with what to install, and the rest works."""
-    selection._libpcap.cache_clear()
-    selection.compile_ethernet.cache_clear()
-    monkeypatch.setattr(selection, "_LIBRARY_NAMES", ("libpcap-not-there.so",))
+    libpcap._libpcap.cache_clear()
+    libpcap.compile_ethernet.cache_clear()
+    monkeypatch.setattr(libpcap, "_LIBRARY_NAMES", ("libpcap-not-there.so",))
     with pytest.raises(CaptureError, match=r"apt install libpcap0\.8"):
-        selection_program(Selection("udp"), SLL2_SIZE)
-    assert selection_program(Selection(mark=(1, 1), direction="in", snaplen=99), SLL2_SIZE)
+        selection_program(Selection("udp"), SLL2_SIZE, libpcap.compiler())
+    assert selection_program(
+        Selection(mark=(1, 1), direction="in", snaplen=99), SLL2_SIZE, libpcap.compiler()
+    )
     monkeypatch.undo()
-    assert selection_program(Selection("udp"), SLL2_SIZE)
+    assert selection_program(Selection("udp"), SLL2_SIZE, libpcap.compiler())
