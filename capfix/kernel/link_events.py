@@ -1,147 +1,164 @@
 """What happens to the links of this network namespace, as it happens.
 
-By netlink, through pyroute2, which takes 0.14 s to import: done here only when somebody listens, which is after the
-ring is up. The order matters twice: the subscription stands before the first dump, so nothing falls between them, and
-whoever was slower than the kernel's buffer (ENOBUFS) subscribes and dumps anew. Events that the dump overtook come
+By netlink, on a raw socket that is subscribed before the first packet: so an interface that lived for a millisecond
+has a name. pyroute2 would do the same, but takes 0.14 s to import, twice what a capture takes to start, and wants an
+asyncio loop and with it a thread of its own.
+
+The order matters twice: the subscription stands before the list of links is asked for, so nothing falls between them;
+and whoever was slower than the kernel's buffer (ENOBUFS) asks for the list anew. Events that the list overtook come
 after it, so a link may be told of that is already gone; its end is told next.
 
 Source: netlink(7), rtnetlink(7).
 """
 
-import asyncio
 import errno
-import logging
 import os
 import socket
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Final
 
 from capfix.errors import CaptureError
-from capfix.kernel.links import LinkEvent
+from capfix.wire.netlink import (
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    Message,
+    decode_error,
+    decode_messages,
+    encode_message,
+)
+from capfix.wire.rtnetlink import (
+    RTM_GETLINK,
+    RTMGRP_LINK,
+    LinkEvent,
+    encode_link_dump_request,
+    maybe_link_event,
+)
 
-_log = logging.getLogger(__name__)
-
-_RTMGRP_LINK = 1  # linux/rtnetlink.h
-_IFF_UP = 1  # linux/if.h
-
-#: A monitoring socket that fails again at once is given this much time before the next try.
-_RETRY_S = 0.1
+READ_SIZE: Final = 1 << 16  # the kernel's messages about links have up to 32 KiB
+RECEIVE_BUFFER_SIZE: Final = 1 << 20
+# Python has a name for neither; linux/socket.h, asm-generic/socket.h
+_NETLINK_ROUTE: Final = 0
+_SO_RCVBUFFORCE: Final = 33
 
 
 class LinkEvents:
-    """The links of the namespace in which this was opened: all that are there first, then every change.
+    """The links of the namespace in which this was made: subscribed from then on.
 
-    Use it so, within a running loop:
-
-        async with LinkEvents() as events:
-            async for links in events:
-                ...
+    `overflows` counts how often events were lost, and made up for by a new list.
     """
 
-    def __init__(self, receive_buffer_bytes: int = 1 << 20) -> None:
-        self._receive_buffer_bytes = receive_buffer_bytes
-        self._monitor: Any = None
-        self._known: dict[int, LinkEvent] = {}
-        self.overflows = 0  #: how often events were lost, and made up for by a dump
-
-    async def __aenter__(self) -> "LinkEvents":
-        await self._subscribe()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._unsubscribe()
-
-    async def __aiter__(self) -> AsyncIterator[list[LinkEvent]]:
-        """Yield links without end, some at a time: first all that are there.
+    def __init__(self, receive_buffer_size: int = RECEIVE_BUFFER_SIZE) -> None:
+        """Subscribe. `receive_buffer_size` in bytes is what may wait to be read.
 
         Raises:
             CaptureError: the kernel refuses netlink altogether.
         """
-        while True:
-            yield await self._difference()
-            async for link in self._until_overflow():
-                yield [link]
-            self.overflows += 1
-            _log.info("link events were lost; reading the list of links again")
-            self._unsubscribe()
-            await asyncio.sleep(_RETRY_S)
-            await self._subscribe()
+        self.overflows = 0
+        self._known: dict[int, LinkEvent] = {}
+        self._is_list_due = True
+        try:
+            self._socket = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE
+            )
+        except OSError as exc:
+            raise CaptureError(f"cannot follow interfaces: {_reason(exc)}") from exc
+        try:
+            _set_receive_buffer(self._socket, receive_buffer_size)
+            self._socket.bind((0, RTMGRP_LINK))
+        except OSError as exc:
+            self._socket.close()
+            raise CaptureError(f"cannot follow interfaces: {_reason(exc)}") from exc
+        self._socket.setblocking(False)
 
-    async def _until_overflow(self) -> AsyncIterator[LinkEvent]:
-        from pyroute2.netlink.exceptions import NetlinkError
+    def fileno(self) -> int:
+        """Return the descriptor, readable when there is something to tell. The first `read` need not wait for it."""
+        return self._socket.fileno()
 
-        while True:
-            try:
-                async for message in self._monitor.get():
-                    if message["event"] == "NLMSG_ERROR":
-                        return
-                    link = _link(message)
-                    if link is not None:
-                        self._remember(link)
-                        yield link
-            except (NetlinkError, OSError) as exc:
-                if _errno(exc) not in (errno.ENOBUFS, errno.ECONNRESET, errno.EBADF):
-                    raise CaptureError(f"cannot follow link events: {exc}") from exc
-                return
+    def read(self) -> list[LinkEvent]:
+        """Return what there is to tell, without waiting: at first every link that is there, then each change.
 
-    def _remember(self, link: LinkEvent) -> None:
-        if link.present:
-            self._known[link.ifindex] = link
+        Raises:
+            CaptureError: the kernel tells no more of links.
+        """
+        events: list[LinkEvent] = []
+        if self._is_list_due:
+            self._is_list_due = False
+            events += self._difference()
+        try:
+            while True:
+                for event in _links(decode_messages(self._socket.recv(READ_SIZE))):
+                    self._remember(event)
+                    events.append(event)
+        except BlockingIOError:
+            return events
+        except OSError as exc:
+            if exc.errno != errno.ENOBUFS:
+                raise CaptureError(f"cannot follow interfaces: {_reason(exc)}") from exc
+        self.overflows += 1  # what is still in the buffer is older than the list, and told again by it
+        return events + self._difference()
+
+    def close(self) -> None:
+        """Follow links no more."""
+        self._socket.close()
+
+    def _remember(self, event: LinkEvent) -> None:
+        if event.present:
+            self._known[event.ifindex] = event
         else:
-            self._known.pop(link.ifindex, None)
+            self._known.pop(event.ifindex, None)
 
-    async def _difference(self) -> list[LinkEvent]:
-        """Return what a dump says beyond what was told before: ends first, then every link that is there."""
-        there = {link.ifindex: link for link in await _dump()}
+    def _difference(self) -> list[LinkEvent]:
+        """Return what a list says beyond what was told before: ends first, then every link that is there."""
+        there = {link.ifindex: link for link in list_links()}
         ended = [
-            LinkEvent(link.ifindex, link.name, False, False, link.hardware_type)
+            link._replace(present=False, up=False)
             for link in self._known.values()
             if link.ifindex not in there
         ]
         self._known = there
         return ended + list(there.values())
 
-    async def _subscribe(self) -> None:
-        from pyroute2 import AsyncIPRoute
 
-        # The monitor serves events only: an answer to a request would end up among them.
-        self._monitor = AsyncIPRoute(rcvbuf=self._receive_buffer_bytes)
-        await self._monitor.bind(_RTMGRP_LINK)
+def list_links() -> list[LinkEvent]:
+    """Return the links that are there.
 
-    def _unsubscribe(self) -> None:
-        self._monitor.close()
-        self._monitor = None
-
-
-def load() -> None:
-    """Import now what is otherwise imported when somebody listens: later it might not be readable any more."""
-    import pyroute2.netlink.exceptions  # noqa: F401
-
-
-async def _dump() -> list[LinkEvent]:
-    from pyroute2 import AsyncIPRoute
-
-    async with AsyncIPRoute() as route:
-        return [link async for message in await route.link("dump") if (link := _link(message)) is not None]
-
-
-def _link(message: Any) -> LinkEvent | None:
-    """Return the link that a message tells of; None for a bridge's messages, which reach the same group.
-
-    Those say that a link is no longer a bridge's port in the words that otherwise say that it is deleted.
+    Raises:
+        CaptureError: the kernel does not say.
     """
-    if message["family"] != socket.AF_UNSPEC or message["event"] not in ("RTM_NEWLINK", "RTM_DELLINK"):
-        return None
-    return LinkEvent(
-        ifindex=message["index"],
-        name=os.fsdecode(message.get_attr("IFLA_IFNAME")),  # bytes where they are no UTF-8
-        present=message["event"] == "RTM_NEWLINK",
-        up=bool(message["flags"] & _IFF_UP),
-        hardware_type=message["ifi_type"],
-    )
+    request = encode_message(RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, encode_link_dump_request())
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    try:
+        with socket.socket(socket.AF_NETLINK, kind, _NETLINK_ROUTE) as asking:
+            asking.sendto(request, (0, 0))
+            return list(_links(_answer(asking)))
+    except OSError as exc:
+        raise CaptureError(f"cannot list the interfaces: {_reason(exc)}") from exc
 
 
-def _errno(exc: Exception) -> int | None:
-    """Return the number of an error: pyroute2's own have it as `code`."""
-    code: int | None = getattr(exc, "code", None) or getattr(exc, "errno", None)
-    return code
+def _answer(asking: socket.socket) -> Iterator[Message]:
+    """Yield the messages of a list, which the kernel ends by one of its own."""
+    while True:
+        for message in decode_messages(asking.recv(READ_SIZE)):
+            if message.type == NLMSG_ERROR:
+                number = decode_error(message)
+                raise OSError(number, os.strerror(number))
+            if message.type == NLMSG_DONE:
+                return
+            yield message
+
+
+def _links(messages: Iterator[Message]) -> Iterator[LinkEvent]:
+    return (event for message in messages if (event := maybe_link_event(message)) is not None)
+
+
+def _set_receive_buffer(netlink_socket: socket.socket, size: int) -> None:
+    try:
+        netlink_socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except PermissionError:  # needs CAP_NET_ADMIN in the first user namespace
+        netlink_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+def _reason(exc: OSError) -> str:
+    return (exc.strerror or str(exc)).lower()

@@ -47,20 +47,6 @@ class Link(NamedTuple):
     is_up: bool
 
 
-class LinkEvent(NamedTuple):
-    """What one link event tells: the link of this index is there under this name, or is there no longer.
-
-    `hardware_type` is its ARPHRD number. Renaming and moving to another namespace are told by events too: a rename as
-    the same index with another name, a move as absence.
-    """
-
-    ifindex: int
-    name: str
-    present: bool
-    up: bool
-    hardware_type: int
-
-
 def link_names() -> list[str]:
     """Return the names of the interfaces that exist, in the kernel's order."""
     return [name for _, name in socket.if_nameindex()]

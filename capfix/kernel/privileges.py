@@ -11,7 +11,7 @@ thread, what it starts later inherits, and it refuses to call the work done whil
 import ctypes
 import os
 import pwd
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -51,17 +51,6 @@ class Held(NamedTuple):
     effective: int
     permitted: int
     inheritable: int
-
-
-class Plan(NamedTuple):
-    """What a capture keeps: an identity to change to (None: the user stays), and capabilities.
-
-    `remark` tells why the user stays although a change was wanted, and is empty otherwise.
-    """
-
-    identity: Identity | None
-    keep: frozenset[int]
-    remark: str
 
 
 class _Header(ctypes.Structure):
@@ -110,46 +99,6 @@ def user_identity(name: str) -> Identity:
         raise UsageError(f"there is no user {name}") from exc
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(groups))
-
-
-def sudo_identity(environment: Mapping[str, str] = os.environ) -> Identity | None:
-    """Return the user who called sudo, None when root was not come by that way.
-
-    The variables are believed only as root: nobody else could gain or lose anything by them. An id without an entry
-    in the user database has its main group alone.
-    """
-    uid, gid = environment.get("SUDO_UID", ""), environment.get("SUDO_GID", "")
-    if os.geteuid() != 0 or not uid.isdecimal() or not gid.isdecimal() or int(uid) == 0:
-        return None
-    try:
-        return user_identity(uid)
-    except UsageError:
-        return Identity(uid, int(uid), int(gid), (int(gid),))
-
-
-def plan(user: str | None, places: Sequence[Path], environment: Mapping[str, str] = os.environ) -> Plan:
-    """Return what to keep for a capture that writes `places`: directories to make files in, and files.
-
-    The user wanted is `user`, else who called sudo. The change is made where every place stays writable by it.
-    Otherwise the user stays, without capabilities; only root that could write in a place by no permission keeps
-    CAP_DAC_OVERRIDE, as files yet to be made need it.
-
-    Raises:
-        UsageError: there is no such user, or nobody but root may change to it.
-    """
-    wanted = user_identity(user) if user is not None else sudo_identity(environment)
-    if wanted is not None and os.geteuid() != 0:
-        if wanted.uid != os.geteuid():
-            raise UsageError(f"only root can capture as another user, {wanted.name}")
-        wanted = None
-    remark = ""
-    if wanted is not None:
-        barred = [place for place in places if not can_write(place, wanted)]
-        if not barred:
-            return Plan(wanted, frozenset(), "")
-        remark = f"not changing to the user {wanted.name}, who cannot write {barred[0]}"
-    sufficient = all(can_write(place, None) for place in places)
-    return Plan(None, frozenset() if sufficient else frozenset({CAP_DAC_OVERRIDE}), remark)
 
 
 def can_write(place: Path, identity: Identity | None) -> bool:
@@ -217,12 +166,17 @@ def _cut_bounding_set(keep: frozenset[int]) -> None:
 
 
 def _become(identity: Identity) -> None:
-    try:
-        os.setgroups(identity.groups)
-        os.setresgid(identity.gid, identity.gid, identity.gid)
-        os.setresuid(identity.uid, identity.uid, identity.uid)
-    except OSError as exc:
-        raise CaptureError(f"cannot change to the user {identity.name}: {exc.strerror}") from exc
+    calls: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("setgroups", lambda: os.setgroups(identity.groups)),
+        ("setresgid", lambda: os.setresgid(identity.gid, identity.gid, identity.gid)),
+        ("setresuid", lambda: os.setresuid(identity.uid, identity.uid, identity.uid)),
+    )
+    for name, call in calls:
+        try:
+            call()
+        except OSError as exc:
+            reason = (exc.strerror or str(exc)).lower()
+            raise CaptureError(f"cannot change to the user {identity.name}: {name}: {reason}") from exc
 
 
 def _verify(kept: int, identity: Identity | None) -> None:

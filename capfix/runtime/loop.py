@@ -28,11 +28,11 @@ class Loop:
     """Calls callbacks, one after the other, in the thread that calls `run`, which must be the main one.
 
     Only `call_soon_threadsafe` may be called from other threads. An exception from a callback does not end the loop:
-    `on_mistake` is given it.
+    `on_exception`, the caller's to set, is given it.
     """
 
-    def __init__(self, on_mistake: Callable[[Exception], None]) -> None:
-        self._on_mistake = on_mistake
+    def __init__(self) -> None:
+        self.on_exception: Callable[[Exception], None] = _raise
         self._readers: dict[int, Callable[[], None]] = {}
         self._signals: dict[int, Callable[[], None]] = {}
         self._timers: list[_Timer] = []  # a heap
@@ -125,10 +125,14 @@ class Loop:
         try:
             callback()
         except Exception as exc:
-            self._on_mistake(exc)
+            self.on_exception(exc)
 
     def _on_wake(self) -> None:
         for number in os.read(self._wake_in, _READ_AT_ONCE):
             callback = self._signals.get(number)
             if callback is not None:
                 self._call(callback)
+
+
+def _raise(exception: Exception) -> None:
+    raise exception

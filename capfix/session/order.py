@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from capfix.session.sources.packet import PacketSource
+from capfix.session.sources.source import Source
 from capfix.transcode.ring import NO_LIMIT
 
 # A ring block retires within 50 ms where there is merging, a log group's messages come within 10 ms.
@@ -17,7 +17,7 @@ class Order:
     are in order: one goes on when every other source has shown a later one, or 100 ms after its own time.
     """
 
-    def __init__(self, sources: Sequence[PacketSource], merging: bool) -> None:
+    def __init__(self, sources: Sequence[Source], merging: bool) -> None:
         self.is_holding = False
         self._sources = sources
         self._only = sources[0] if len(sources) == 1 and not merging else None  # it need not be compared
@@ -30,15 +30,15 @@ class Order:
         """Wait for nothing any more: all that will come is there."""
         self._hold_ns = -NO_LIMIT
 
-    def next(self, now_ns: int, monotonic_ns: int) -> PacketSource | None:
-        """Return the source whose packets are due, its transcoder told how far to go; None where none are.
+    def next(self, now_ns: int, monotonic_ns: int) -> Source | None:
+        """Return the source to convert from, told how far to go; None where no packets are due.
 
         `is_holding` then tells whether packets are there that wait for others. Times in nanoseconds: `now_ns` since
         1970; the monotonic one sees to it that nothing waits for a clock that was set back.
         """
         self.is_holding = False
         if self._only is not None:
-            return self._only if self._only.ring.ready() is not None else None
+            return self._only if self._only.has_packets() else None
         for source in self._sources:
             source.look_ahead()
         firsts = [source.first_timestamp_ns() for source in self._sources]
@@ -52,10 +52,10 @@ class Order:
             if first > latest and not self._is_held_too_long((n, first), monotonic_ns):
                 self.is_holding = True
                 return None
-            chosen.transcoder.until_ns = min(max(first, latest) + 1, NO_LIMIT)
+            chosen.hold_back(min(max(first, latest) + 1, NO_LIMIT))
         return chosen
 
-    def _latest(self, chosen: PacketSource, firsts: Sequence[int | None], now_ns: int) -> int:
+    def _latest(self, chosen: Source, firsts: Sequence[int | None], now_ns: int) -> int:
         """Return the time up to which no other source can have a packet that comes before."""
         waited = now_ns - self._hold_ns
         others = [

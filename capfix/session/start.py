@@ -5,33 +5,43 @@ What only some options need is imported where they are looked at: a capture shou
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from capfix.errors import NoSuchInterfaceError, UsageError
-from capfix.framing import HEADER_LIMIT, LOCAL_FAKE, OTHER_FAKE, PEER_FAKE, Framer
+from capfix.framing import LOCAL_FAKE, OTHER_FAKE, PEER_FAKE
 from capfix.kernel import privileges
 from capfix.kernel.links import Link, find_ifindex, link_names, read_link
-from capfix.kernel.packet_socket import PacketRing
 from capfix.options.interface_names import is_match, is_pattern
 from capfix.options.run import ANY_NAME, RunOptions
+from capfix.runtime.events import DETAIL, NOTICE, TROUBLE, EventKind
+from capfix.runtime.loop import Loop
 from capfix.runtime.notify import ServiceManager
 from capfix.runtime.report import Report
-from capfix.session.capture import Capture
+from capfix.session import privilege_policy
+from capfix.session.capture import Capture, Parts
+from capfix.session.conversion import Conversion
 from capfix.session.order import Order
-from capfix.session.output.section import Section, describe_fakes
+from capfix.session.output.content import SectionContent
+from capfix.session.output.output import Output, OutputRules
+from capfix.session.reload import Reload
+from capfix.session.section import Section, describe_fakes
+from capfix.session.sources.attachment import Scope, scope_of
+from capfix.session.sources.attachments import Attachments, Patience
+from capfix.session.sources.known_links import KnownLinks
+from capfix.session.sources.making import Demand, make_sources
 from capfix.session.sources.packet import PacketSource
+from capfix.session.status import Status
 from capfix.sink.destination import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
-from capfix.transcode.ring import COMPILED, Transcoder
+from capfix.sink.writer import Target
+from capfix.transcode.ring import COMPILED
 from capfix.wire.numbers import LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
 from capfix.wire.pcapng import SNAPLEN
 
 if TYPE_CHECKING:
     from capfix.filters.instructions import Program
-    from capfix.session.sources.netfilter import NflogSource
-    from capfix.sink.series import FileSeries
-    from capfix.transcode.duplicates import SeenPackets
+    from capfix.session.sources.following import LinkFollower
 
 # How long a packet may wait in a ring block that is not full. A pipe has somebody watching behind it; a file is looked
 # at later, and each wake-up costs.
@@ -39,12 +49,21 @@ STREAMING_RETIRE_MS: Final = 2
 FILE_RETIRE_MS: Final = 100
 MERGING_RETIRE_MS: Final = 50  # netfilter's packets wait for the tap's
 
-LEAST_COPIED: Final = (
-    64  # by netfilter: framing looks at so much of a packet, however little is to be written
-)
-
 LARGEST_DEFAULT_RING: Final = 64 << 20
 SMALLEST_DEFAULT_RING: Final = 4 << 20
+
+UNCOMPILED: Final = EventKind(
+    "uncompiled", TROUBLE, "running uncompiled, hundreds of times slower: reinstall where a C compiler is"
+)
+SOURCE: Final = EventKind("source", DETAIL, "{description}")
+FILTER: Final = EventKind("filter", DETAIL, "the filter in the kernel:\n{program}")
+USER_KEPT: Final = EventKind("user-kept", NOTICE, "{reason}")
+USER_CHANGED: Final = EventKind("user-changed", DETAIL, "going on as the user {user}")
+RECOVERED: Final = EventKind("file-recovered", NOTICE, "{outcome}")
+NOT_RECOVERED: Final = EventKind("file-not-recovered", TROUBLE, "cannot recover {file}: {reason}")
+RETENTION: Final = EventKind("retention", NOTICE, "{files} in {directory}: {rules}")
+FILE_REMOVED: Final = EventKind("file-removed", DETAIL, "{outcome}")
+DIRECTORY_TROUBLE: Final = EventKind("directory-trouble", TROUBLE, "{trouble}")
 
 
 def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = None) -> int:
@@ -60,36 +79,80 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     service = ServiceManager()
     program = _filter(options, report)
     check_output(options.output)
-    present = {name: _present(name, options.wait) for name in options.interfaces}
     streaming = is_streaming(options.output)
     if streaming and options.rotation:
         raise UsageError(f"{options.output} is not a file: what goes through a pipe cannot be rotated")
-    retire_timeout_ms = STREAMING_RETIRE_MS if streaming else FILE_RETIRE_MS
-    merging = options.source in ("both", "auto")
-    if merging:
-        retire_timeout_ms = min(retire_timeout_ms, MERGING_RETIRE_MS)
-    sources = _sources(options, present, program, retire_timeout_ms)
+    loop, known = Loop(), KnownLinks()
+    follower = _follower(options, loop, known)  # before the links that are there are looked for
+    present = {name: _present(name, options.wait) for name in options.interfaces}
+    for link in (link for links in present.values() for link in links):
+        known.remember(link)
+    retire_timeout_ms = _retire_timeout_ms(options, streaming)
+    tap, sources = make_sources(
+        Demand(options, present, known, program, _buffer_size(options), retire_timeout_ms)
+    )
     if not COMPILED:
-        report.say("running uncompiled, hundreds of times slower: reinstall where a C compiler is")
+        report.tell(UNCOMPILED())
     for source in sources:
-        report.detail(f"{source.name}: {source.ring.description()}")
+        report.tell(SOURCE(description=source.description()))
     if not service.is_there or os.geteuid() == 0:  # else the unit states what is held, and holds to it
         _give_up_privileges(options, report)
-    target = _open_series(options, report) if options.rotation else open_output(options.output)
+
     section = Section(LINK_TYPES[options.link], _remarks(options), options.snaplen, options.filter)
-    capture = Capture(
-        options=options,
-        sources=sources,
-        order=Order(sources, merging),
-        target=target,
-        section=section,
-        report=report,
-        service=service,
-        reread=reread,
-        retire_timeout_ms=retire_timeout_ms,
-        streaming=streaming,
+    rules = OutputRules(options.file_limits, bool(options.rotation), options.stop_files, streaming)
+    output = Output(loop, _target(options, report), SectionContent(section, sources), rules, report)
+    # A ring block that began to fill retires at the second run of its timer at the latest
+    retired_s = 2 * retire_timeout_ms / 1000 + 0.01
+    retiring_s = max(retired_s, *(source.settling_s for source in sources))
+    parts = Parts(
+        loop,
+        sources,
+        Conversion(loop, sources, Order(sources, _is_merging(options)), output, streaming),
+        output,
+        _attachments(loop, tap, follower, output, report, Patience(options.wait, retiring_s)),
+        Status(loop, sources, output, report, service),
     )
-    return capture.run()
+    reload = None if reread is None else Reload(reread, report)
+    return Capture(options, parts, report, service, reload, retiring_s).run()
+
+
+def _follower(options: RunOptions, loop: Loop, known: KnownLinks) -> "LinkFollower | None":
+    """Return who follows links, where they are to be followed, or their names to be known."""
+    scope = scope_of(options.interfaces)
+    if scope is Scope.ONE and not options.wait:
+        return None
+    from capfix.session.sources.following import LinkFollower
+
+    return LinkFollower(loop, known, ("*",) if scope is Scope.ALL else options.interfaces)
+
+
+def _attachments(
+    loop: Loop,
+    tap: PacketSource | None,
+    follower: "LinkFollower | None",
+    output: Output,
+    report: Report,
+    patience: Patience,
+) -> Attachments | None:
+    """Return what keeps the packet source attached; netfilter's rules go by names, and keep themselves."""
+    if tap is None:
+        return None
+
+    def write(blocks: list[bytes]) -> None:
+        if output.append(blocks):
+            output.flush_later()
+
+    return Attachments(loop, tap, follower, write, report, patience)
+
+
+def _retire_timeout_ms(options: RunOptions, streaming: bool) -> int:
+    timeout_ms = STREAMING_RETIRE_MS if streaming else FILE_RETIRE_MS
+    return min(timeout_ms, MERGING_RETIRE_MS) if _is_merging(options) else timeout_ms
+
+
+def _is_merging(options: RunOptions) -> bool:
+    """Return whether packets of several sources are put in order."""
+    return options.source in ("both", "auto")
 
 
 def _present(name: str, wait: bool) -> list[Link]:
@@ -101,7 +164,7 @@ def _present(name: str, wait: bool) -> list[Link]:
     if name == ANY_NAME:
         return []
     try:
-        names = [known for known in link_names() if is_match(known, name)]
+        names = [known for known in link_names() if is_match([known], name)] if is_pattern(name) else []
         return [read_link(find_ifindex(known)) for known in names or [name]]
     except NoSuchInterfaceError:
         if wait:
@@ -109,110 +172,9 @@ def _present(name: str, wait: bool) -> list[Link]:
         raise
 
 
-def _sources(
-    options: RunOptions, present: Mapping[str, list[Link]], program: "Program | None", retire_timeout_ms: int
-) -> list[PacketSource]:
-    """Return the sources, not yet open: those of the interfaces in `present`, and netfilter's log."""
-    framer = Framer(LINK_TYPES[options.link], options.local_mac, options.peer_mac, options.keep_headers)
-    seen = _seen_packets(options)
-    logs: list[PacketSource] = []
-    if options.source != "packet":  # first: it takes a capability that fewer have
-        logs.append(_nflog_source(options, framer, seen, program))
-    if options.source == "nflog":
-        return logs
-    code = None if program is None else _encoded(program)
-    taps = [
-        PacketSource(
-            name,
-            PacketRing(_buffer_size(options), retire_timeout_ms, options.keep_headers),
-            Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
-            links,
-            code,
-            options.promiscuous,
-            seen,
-        )
-        for name, links in present.items()
-    ]
-    return taps + logs
-
-
 def _buffer_size(options: RunOptions) -> int:
-    """Return the bytes of one ring, or of what may wait in the socket of a log group."""
-    size = options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()
-    return size // len(options.interfaces)
-
-
-def _seen_packets(options: RunOptions) -> "SeenPackets | None":
-    """Return the memory that --source auto needs. What a snapshot length cut off cannot be compared."""
-    if options.source != "auto":
-        return None
-    from capfix.transcode.duplicates import SeenPackets
-
-    compared = max(options.snaplen - HEADER_LIMIT, 0)
-    return SeenPackets(int.from_bytes(os.urandom(8), "little"), compared_bytes=compared)
-
-
-def _nflog_source(
-    options: RunOptions, framer: Framer, seen: "SeenPackets | None", program: "Program | None"
-) -> "NflogSource":
-    from capfix.kernel.nflog import NflogSocket
-    from capfix.session.sources.netfilter import LogReads, NflogSource
-    from capfix.transcode.netfilter import NflogTranscoder
-    from capfix.wire.nflog import MAX_COPY_RANGE
-
-    names = None if options.interfaces == (ANY_NAME,) else options.interfaces
-    transcoder = NflogTranscoder(
-        framer, options.snaplen, options.source != "nflog", seen, program, options.direction == "out"
-    )
-    # An expression may ask for any byte; else a little more than the file holds, which counts headers too
-    copy_range = MAX_COPY_RANGE
-    if options.filter is None:
-        copy_range = min(max(options.snaplen, LEAST_COPIED), MAX_COPY_RANGE)
-    group = NflogSocket(options.nflog_group, copy_range, _buffer_size(options))
-    return NflogSource(
-        names,
-        LogReads(group, options.hooks, names, transcoder),
-        transcoder,
-        beside_tap=options.source != "nflog",
-        waits_for_others=seen is not None,
-    )
-
-
-def _open_series(options: RunOptions, report: Report) -> "FileSeries":
-    """Take hold of the output's directory and finish what a crash left there.
-
-    Raises:
-        SinkError: it cannot be written, or another capture holds it.
-    """
-    from capfix.sink.directory import CaptureDirectory
-    from capfix.sink.recovery import recover
-    from capfix.sink.series import FileSeries
-
-    directory = CaptureDirectory(options.output)
-    for part_name in directory.unfinished_names():
-        try:
-            report.say(recover(directory, part_name).sentence())
-        except OSError as exc:
-            report.say(f"cannot recover {part_name}: {os.strerror(exc.errno or 0).lower()}")
-    report.say(f"{directory.pattern} in {directory.path}: {options.retention.sentence()}")
-    return FileSeries(directory, options.retention, tell=report.detail, warn=report.say)
-
-
-def _give_up_privileges(options: RunOptions, report: Report) -> None:
-    """Keep no more than reading the open sockets and writing the output take, whoever started us."""
-    plan = privileges.plan(options.user, places_to_write(options.output))
-    if plan.remark:
-        report.say(plan.remark)
-    if plan.identity is not None:
-        if options.wait or any(map(is_pattern, options.interfaces)):
-            from capfix.kernel import link_events
-            from capfix.session.sources import following  # noqa: F401, now: the program's files need not be readable for the user
-
-            link_events.load()
-        if options.rotation:
-            from capfix.sink import recovery, series  # noqa: F401, for the same reason
-        report.detail(f"going on as the user {plan.identity.name}")
-    privileges.drop(plan.keep, plan.identity)
+    """Return the bytes of the ring, or of what may wait in the socket of a log group."""
+    return options.ring_size_mib << 20 if options.ring_size_mib else default_ring_size()
 
 
 def default_ring_size() -> int:
@@ -229,6 +191,46 @@ def _available_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
+def _target(options: RunOptions, report: Report) -> Target:
+    """Return what is written to.
+
+    Raises:
+        SinkError: it cannot be written, or another capture holds it.
+    """
+    if not options.rotation:
+        return open_output(options.output)
+    from capfix.sink.directory import CaptureDirectory
+    from capfix.sink.recovery import recover
+    from capfix.sink.series import FileSeries
+
+    directory = CaptureDirectory(options.output)
+    for part_name in directory.unfinished_names():
+        try:
+            report.tell(RECOVERED(outcome=recover(directory, part_name).sentence()))
+        except OSError as exc:
+            report.tell(NOT_RECOVERED(file=part_name, reason=os.strerror(exc.errno or 0).lower()))
+    rules = options.retention.sentence()
+    report.tell(RETENTION(files=directory.pattern, directory=str(directory.path), rules=rules))
+    return FileSeries(
+        directory,
+        options.retention,
+        tell=lambda outcome: report.tell(FILE_REMOVED(outcome=outcome)),
+        warn=lambda trouble: report.tell(DIRECTORY_TROUBLE(trouble=trouble)),
+    )
+
+
+def _give_up_privileges(options: RunOptions, report: Report) -> None:
+    """Keep no more than reading the open sockets and writing the output take, whoever started us."""
+    plan = privilege_policy.plan(options.user, places_to_write(options.output))
+    if plan.remark:
+        report.tell(USER_KEPT(reason=plan.remark))
+    if plan.identity is not None:
+        if options.rotation:  # now: the program's files need not be readable for the user
+            from capfix.sink import recovery, series  # noqa: F401
+        report.tell(USER_CHANGED(user=plan.identity.name))
+    privileges.drop(plan.keep, plan.identity)
+
+
 def _filter(options: RunOptions, report: Report) -> "Program | None":
     """Return the filter program that takes what is asked for, None where all is."""
     if (options.filter, options.mark, options.direction, options.snaplen) == (None, None, "inout", SNAPLEN):
@@ -243,18 +245,12 @@ def _filter(options: RunOptions, report: Report) -> "Program | None":
     header_size = LINK_HEADER_SIZES[LINK_TYPES[options.link]]
     program = selection_program(selection, header_size, compiler(), with_headers=options.keep_headers)
     if program is not None:
-        report.detail(f"the filter in the kernel:\n{program_text(program)}")
+        report.tell(FILTER(program=program_text(program)))
     return program
 
 
-def _encoded(program: "Program") -> bytes:
-    from capfix.filters.instructions import encode_program
-
-    return encode_program(program)
-
-
 def _remarks(options: RunOptions) -> Iterator[str]:
-    """Yield what a reader must know to be made here, for the descriptions of the interfaces."""
+    """Yield notes on everything in the file that capfix made up, for the descriptions of the interfaces."""
     if LINK_TYPES[options.link] == LINKTYPE_ETHERNET:
         yield describe_fakes(
             (

@@ -118,7 +118,9 @@ class Transcoder:
         self._slots = array("i", [_EMPTY_SLOT] * 8)
         self._slot_count = 8
 
-    def add_interface(self, ifindex: int, interface_id: int, mac: bytes | None) -> None:
+    def add_interface(
+        self, ifindex: int, interface_id: int, mac: bytes | None, hardware_type: int = 0
+    ) -> None:
         """Write packets of `ifindex` as of interface block `interface_id`; `mac` is its own address, 6 bytes or None.
 
         An ifindex that is known already is changed: a device came back under another number of the file.

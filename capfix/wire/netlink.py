@@ -8,8 +8,7 @@ Source: linux/netlink.h, linux/netfilter/nfnetlink.h; netlink(7).
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from capfix.errors import EncodeError, FormatError, TruncatedError
 
@@ -18,6 +17,7 @@ NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
 NLM_F_REQUEST: Final = 0x001
 NLM_F_ACK: Final = 0x004
+NLM_F_DUMP: Final = 0x300
 NLM_F_EXCL: Final = 0x200
 NLM_F_CREATE: Final = 0x400
 NLM_F_APPEND: Final = 0x800
@@ -30,8 +30,7 @@ NETFILTER_HEADER: Final = struct.Struct(">BBH")  # family, version 0, resource i
 ERROR_NUMBER: Final = struct.Struct("=i")
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """One netlink message; `payload` is a view into the buffer it was decoded from."""
 
     type: int
@@ -71,8 +70,16 @@ def decode_attributes(payload: bytes | memoryview) -> dict[int, memoryview]:
         TruncatedError: a header, or the length it announces, reaches beyond the payload.
         FormatError: the announced length is less than a header.
     """
+    return dict(attributes_of(payload))
+
+
+def attributes_of(payload: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield type, flag bits removed, and value of each attribute in `payload`, in order; types may come again.
+
+    Raises:
+        As `decode_attributes`.
+    """
     view = memoryview(payload)
-    attributes: dict[int, memoryview] = {}
     at = 0
     while at < len(view):
         if len(view) - at < ATTRIBUTE_HEADER.size:
@@ -82,9 +89,8 @@ def decode_attributes(payload: bytes | memoryview) -> dict[int, memoryview]:
             raise FormatError("netlink attribute", "length", length, f"at least {ATTRIBUTE_HEADER.size}", at)
         if length > len(view) - at:
             raise TruncatedError("netlink attribute", len(view) - at, length, at)
-        attributes[kind & NLA_TYPE_MASK] = view[at + ATTRIBUTE_HEADER.size : at + length]
+        yield kind & NLA_TYPE_MASK, view[at + ATTRIBUTE_HEADER.size : at + length]
         at += _aligned(length)
-    return attributes
 
 
 def decode_error(message: Message) -> int:

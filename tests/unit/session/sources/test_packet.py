@@ -7,7 +7,7 @@ import pytest
 from capfix.framing import Framer
 from capfix.kernel.links import Link, find_ifindex, read_link
 from capfix.lab import NetworkNamespace
-from capfix.session.output.section import Section
+from capfix.session.section import Section
 from capfix.session.sources.packet import REMEMBERED_GONE, PacketSource
 from capfix.transcode.ring import Transcoder
 from capfix.wire.numbers import LINKTYPE_LINUX_SLL

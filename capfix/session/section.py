@@ -6,7 +6,6 @@ all interface blocks, since tcpdump refuses a mix; totals in the statistics hold
 
 import os
 from collections.abc import Iterable
-from typing import Final
 
 from capfix import __version__
 from capfix.kernel.links import Link
@@ -18,8 +17,6 @@ from capfix.wire.pcapng import (
     encode_interface_description,
     encode_section_header,
 )
-
-MANY_INTERFACES: Final = 250  # a reader exists that stops at 255
 
 
 class Section:
@@ -46,11 +43,6 @@ class Section:
         """Return the section header block; interface ids begin anew behind it."""
         self.interface_count = 0
         return encode_section_header(f"capfix {__version__}", self._os, self._hardware)
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether another interface had better stand in a new section."""
-        return self.interface_count >= MANY_INTERFACES
 
     def interface(self, link: Link) -> tuple[int, bytes]:
         """Return the id and the block of an interface that exists."""

@@ -6,7 +6,7 @@ import pytest
 from pcapng import FileScanner
 
 from capfix.kernel.links import Link
-from capfix.session.output.section import MANY_INTERFACES, Section, describe_fakes
+from capfix.session.section import MANY_INTERFACES, Section, describe_fakes
 
 LINK = Link("veth0", 7, 1, bytes.fromhex("02000000000a"), "veth", 10_000_000_000, True)
 
