@@ -61,6 +61,7 @@ class Conversion:
         self._streaming = streaming
         self._phases = Phases(ConversionPhase.PAUSED, CONVERSION_TRANSITIONS)
         self._events: ConversionEvents | None = None
+        self._is_called_soon = False
 
     def start(self, events: ConversionEvents) -> None:
         """Begin to listen."""
@@ -127,10 +128,20 @@ class Conversion:
         if self._order.is_holding:
             self._hold()
         elif any(source.goes_on() for source in self._sources):  # more is there than wakes us
-            self._loop.call_soon(self._on_packets)
+            self._call_soon()
         elif not steps:  # readable for another reason
             assert self._events is not None
             self._events.idle()
+
+    def _call_soon(self) -> None:
+        """Go on after a look at signals and timers. Once at a time: its descriptor may call us as well."""
+        if not self._is_called_soon:
+            self._is_called_soon = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_called_soon = False
+        self._on_packets()
 
     def _next_source(self) -> Source | None:
         return self._order.next(time.time_ns(), time.monotonic_ns())

@@ -224,9 +224,13 @@ def _give_up_privileges(options: RunOptions, report: Report) -> None:
     plan = privilege_policy.plan(options.user, places_to_write(options.output))
     if plan.remark:
         report.tell(USER_KEPT(reason=plan.remark))
-    if plan.identity is not None:
-        if options.rotation:  # now: the program's files need not be readable for the user
+    if (
+        plan.identity is not None
+    ):  # the program's files need not be readable for the user: imports of later, now
+        if options.rotation:
             from capfix.sink import recovery, series  # noqa: F401
+        if scope_of(options.interfaces) is Scope.MATCHING:
+            from capfix.filters import composition, fitting  # noqa: F401
         report.tell(USER_CHANGED(user=plan.identity.name))
     privileges.drop(plan.keep, plan.identity)
 

@@ -31,7 +31,7 @@ AFTER_NOHUP = (
 MISTAKEN = (
     "-c",
     "import sys; from capfix.cli import main; from capfix.session.sources.packet import PacketSource; "
-    "PacketSource.start = lambda self, block: 1 / 0; sys.exit(main())",
+    "PacketSource.convert = lambda self, *_: 1 / 0; sys.exit(main())",
 )
 
 

@@ -38,13 +38,13 @@ VETH_SPEED = 10_000_000_000  # what the driver says
 # `python -m capfix` that takes two interfaces for many
 FEW_ARE_MANY = (
     "-c",
-    "import sys; from capfix.cli import main; from capfix.session import output; "
-    "output.MANY_INTERFACES = 2; sys.exit(main())",
+    "import sys; from capfix.cli import main; from capfix.session.output import crowding; "
+    "crowding.MANY_INTERFACES = 2; sys.exit(main())",
 )
 # `python -m capfix` with statistics every 0.4 seconds
 QUICK_STATISTICS = (
     "-c",
-    "import sys; from capfix.cli import main; from capfix.session import output; "
+    "import sys; from capfix.cli import main; from capfix.session.output import output; "
     "output.STATISTICS_INTERVAL_S = 0.4; sys.exit(main())",
 )
 

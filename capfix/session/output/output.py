@@ -19,7 +19,7 @@ from capfix.runtime.loop import Loop
 from capfix.runtime.report import Report
 from capfix.session.output.blocks import LARGEST_OWN_BLOCKS, Blocks
 from capfix.session.output.content import SectionContent
-from capfix.session.output.crowding import MANY_INTERFACES, Crowding
+from capfix.session.output.crowding import Crowding
 from capfix.session.output.current_file import CurrentFile
 from capfix.session.output.phase import OUTPUT_TRANSITIONS, OutputPhase
 from capfix.session.phase import Phases
@@ -47,7 +47,7 @@ WRITING_AGAIN: Final = EventKind(
 CROWDED: Final = EventKind(
     "crowded-file",
     NOTICE,
-    "more than {interfaces} interfaces in one file: some readers stop at 255",
+    "{interfaces} interfaces in one file: some readers stop at 255",
 )
 
 
@@ -166,7 +166,7 @@ class Output:
             return self.change_file()
         self.pending_interface += source.announce(section)
         if self._crowding.is_news(section.interface_count):
-            self._report.tell(CROWDED(interfaces=MANY_INTERFACES))
+            self._report.tell(CROWDED(interfaces=section.interface_count))
         return True
 
     def submit(self) -> None:

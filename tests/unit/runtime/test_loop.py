@@ -13,15 +13,16 @@ from capfix.runtime.loop import Loop
 
 
 @pytest.fixture
-def mistakes() -> list[Exception]:
+def exceptions() -> list[Exception]:
     """What the loop under test was told of."""
     return []
 
 
 @pytest.fixture
-def loop(mistakes: list[Exception]) -> Iterator[Loop]:
+def loop(exceptions: list[Exception]) -> Iterator[Loop]:
     """A loop that a timer ends if nothing else does."""
-    loop = Loop(mistakes.append)
+    loop = Loop()
+    loop.on_exception = exceptions.append
     loop.call_later(10, loop.stop)
     yield loop
     loop.close()
@@ -139,9 +140,10 @@ def test_another_thread_wakes_the_loop(loop: Loop) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_a_closed_loop_takes_calls_and_does_nothing(mistakes: list[Exception]) -> None:
+def test_a_closed_loop_takes_calls_and_does_nothing(exceptions: list[Exception]) -> None:
     """A thread that is late may still call; the descriptors that the loop had may be somebody else's by then."""
-    loop = Loop(mistakes.append)
+    loop = Loop()
+    loop.on_exception = exceptions.append
     loop.close()
     read, write = os.pipe2(os.O_NONBLOCK)  # the numbers that the loop had
     loop.call_soon_threadsafe(lambda: pytest.fail("called"))
@@ -174,9 +176,10 @@ def test_a_signal_calls_back_in_the_loop(loop: Loop) -> None:
     assert seen == ["usr1", "hup"]
 
 
-def test_signals_are_as_they_were_by_default_afterwards(mistakes: list[Exception]) -> None:
+def test_signals_are_as_they_were_by_default_afterwards(exceptions: list[Exception]) -> None:
     """Behind the loop SIGINT raises KeyboardInterrupt again, and nothing writes to a closed descriptor."""
-    loop = Loop(mistakes.append)
+    loop = Loop()
+    loop.on_exception = exceptions.append
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     loop.add_signal_handler(signal.SIGUSR1, lambda: None)
     loop.close()
@@ -186,7 +189,9 @@ def test_signals_are_as_they_were_by_default_afterwards(mistakes: list[Exception
         signal.raise_signal(signal.SIGINT)
 
 
-def test_a_mistake_in_a_callback_is_told_and_the_loop_goes_on(loop: Loop, mistakes: list[Exception]) -> None:
+def test_a_mistake_in_a_callback_is_told_and_the_loop_goes_on(
+    loop: Loop, exceptions: list[Exception]
+) -> None:
     """Whoever made the loop decides what becomes of it."""
     mistake = ValueError("a mistake")
 
@@ -195,7 +200,7 @@ def test_a_mistake_in_a_callback_is_told_and_the_loop_goes_on(loop: Loop, mistak
 
     loop.call_soon(err)
     run_for(loop, 0.05)
-    assert mistakes == [mistake]
+    assert exceptions == [mistake]
 
 
 def test_nothing_is_called_after_the_end(loop: Loop) -> None:

@@ -1,7 +1,6 @@
 """Whose packets come next: the oldest first, and merged ones in the order of their times, within a wait."""
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 from capfix.session.order import HOLD_NS, Order
 from capfix.transcode.ring import NO_LIMIT
@@ -17,16 +16,22 @@ class Source:
     times: list[int] = field(default_factory=list)
     waits_for_others: bool = False
     looked_ahead: int = 0
-    transcoder: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(until_ns=NO_LIMIT))
+    until_ns: int = NO_LIMIT
 
     def first_timestamp_ns(self) -> int | None:
         return self.times[0] if self.times else None
+
+    def has_packets(self) -> bool:
+        return bool(self.times)
+
+    def hold_back(self, until_ns: int) -> None:
+        self.until_ns = until_ns
 
     def look_ahead(self) -> None:
         self.looked_ahead += 1
 
     def convert(self) -> list[int]:
-        done = [time for time in self.times if time < self.transcoder.until_ns]
+        done = [time for time in self.times if time < self.until_ns]
         self.times = self.times[len(done) :]
         return done
 

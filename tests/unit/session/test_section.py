@@ -6,7 +6,7 @@ import pytest
 from pcapng import FileScanner
 
 from capfix.kernel.links import Link
-from capfix.session.section import MANY_INTERFACES, Section, describe_fakes
+from capfix.session.section import Section, describe_fakes
 
 LINK = Link("veth0", 7, 1, bytes.fromhex("02000000000a"), "veth", 10_000_000_000, True)
 
@@ -43,17 +43,6 @@ def test_hardware_types_have_names_where_they_are_known(hardware_type: int, word
     (interface,) = list(FileScanner(io.BytesIO(section.header() + block)))[1:]
     assert interface.options["if_description"].endswith(words)
     assert "kind" not in interface.options["if_description"]
-
-
-def test_a_section_is_crowded_before_readers_stop() -> None:
-    """One more interface had better stand in a new section, whose count begins anew."""
-    section = Section(113)
-    for _ in range(MANY_INTERFACES):
-        assert not section.is_crowded
-        section.pseudo_interface("x", "")
-    assert section.is_crowded
-    section.header()
-    assert not section.is_crowded
 
 
 def test_fakes_are_said_to_be_fakes() -> None:

@@ -1,4 +1,4 @@
-"""A log group in the words of a ring, against the real kernel."""
+"""A log group, one read at a time, against the real kernel."""
 
 import socket
 import subprocess
@@ -6,12 +6,10 @@ import time
 
 import pytest
 
-from capfix.framing import Framer
 from capfix.kernel.nflog import NflogSocket
 from capfix.lab import NetworkNamespace
 from capfix.session.sources.netfilter import LogReads
-from capfix.transcode.netfilter import NflogTranscoder
-from capfix.wire.numbers import HOOK_OUTPUT, LINKTYPE_LINUX_SLL2
+from capfix.wire.numbers import HOOK_OUTPUT
 from tests.support.tools import need
 
 pytestmark = pytest.mark.root
@@ -40,11 +38,11 @@ def read(reads: LogReads) -> bytes:
 def test_what_is_logged_after_the_end_is_not_read(namespace: NetworkNamespace, hooks: list[int]) -> None:
     """What was logged before comes out, also what the kernel still kept back; then nothing, whoever goes on logging."""
     with namespace.entered():
-        reads = LogReads(NflogSocket(5), hooks, None, NflogTranscoder(Framer(LINKTYPE_LINUX_SLL2)))
+        reads = LogReads(NflogSocket(5), hooks, None)
         if not hooks:
             subprocess.run([need("nft"), RULES], check=True)
         send(b"before")
-        reads.reject_all()
+        reads.refuse_all()
         assert b"before" in read(reads)
         send(b"after")
         assert read(reads) == b""
@@ -54,19 +52,18 @@ def test_what_is_logged_after_the_end_is_not_read(namespace: NetworkNamespace, h
 def test_a_read_stays_until_it_is_released(namespace: NetworkNamespace) -> None:
     """As a ring block does, so that it can be converted in pieces; its time is that of the read."""
     with namespace.entered():
-        transcoder = NflogTranscoder(Framer(LINKTYPE_LINUX_SLL2))
-        reads = LogReads(NflogSocket(5), [HOOK_OUTPUT], None, transcoder)
+        reads = LogReads(NflogSocket(5), [HOOK_OUTPUT], None)
         send(b"one")
         time.sleep(0.03)
         before = time.time_ns()
         first = reads.ready()
         assert first is not None
-        assert before <= transcoder.receipt_ns <= time.time_ns()
+        assert before <= reads.receipt_ns <= time.time_ns()
         send(b"two")
         time.sleep(0.03)
         assert reads.ready() == first
         assert b"two" not in bytes(first)
         reads.release()
         assert b"two" in read(reads)
-    reads.reject_all()
+    reads.refuse_all()
     reads.socket.close()
