@@ -38,6 +38,7 @@ from capfix.wire.rtnetlink import (
 
 READ_SIZE: Final = 1 << 16  # the kernel's messages about links have up to 32 KiB
 RECEIVE_BUFFER_SIZE: Final = 1 << 20
+MOST_WAITING: Final = 4096  # messages that such a buffer holds, with much to spare
 # Python has a name for neither; linux/socket.h, asm-generic/socket.h
 _NETLINK_ROUTE: Final = 0
 _SO_RCVBUFFORCE: Final = 33
@@ -96,12 +97,27 @@ class LinkEvents:
         except OSError as exc:
             if exc.errno != errno.ENOBUFS:
                 raise CaptureError(f"cannot follow interfaces: {_reason(exc)}") from exc
-        self.overflows += 1  # what is still in the buffer is older than the list, and told again by it
+        self.overflows += 1
+        self._empty()
         return events + self._difference()
 
     def close(self) -> None:
         """Follow links no more."""
         self._socket.close()
+
+    def _empty(self) -> None:
+        """Throw away what is still in the buffer: it is older than the list that is due.
+
+        Until the buffer was empty once, the kernel does not say again that it lost something.
+        """
+        for _ in range(MOST_WAITING):
+            try:
+                self._socket.recv(READ_SIZE)
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                if exc.errno != errno.ENOBUFS:
+                    raise CaptureError(f"cannot follow interfaces: {_reason(exc)}") from exc
 
     def _remember(self, event: LinkEvent) -> None:
         if event.present:
