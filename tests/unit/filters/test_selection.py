@@ -1,6 +1,7 @@
 """What a filter lets through, on real interfaces: tcpdump is asked the same at the same time."""
 
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -405,3 +406,66 @@ def test_vlans_are_chosen_by_the_outer_tag(cable, kind, interface, vlans, expres
         send(cable, "near", tuple(sent))
         kept = {int(data[data.index(b"mark") + 4 :][:1]) for data, _ in watch.packets() if b"mark" in data}
     assert kept == wanted
+
+
+PACKET_AUXDATA = 8
+SOL_PACKET = 263
+VLAN_VALID = 0x10
+
+
+def packets_with_facts(
+    watch: PacketSocket, indexes: dict[str, int]
+) -> Iterator[tuple[bytes, dict[int, int]]]:
+    """Yield what came in, with its ancillary values as they can be had from a ring."""
+    while True:
+        try:
+            data, controls, _, address = watch.socket.recvmsg(65536, 100)
+        except BlockingIOError:
+            return
+        name, protocol, packet_type, hardware_type, _ = address
+        status, *_, tci, tpid = struct.unpack("=IIIHHHH", controls[0][2])
+        facts = {
+            bpf.SKF_AD_PROTOCOL: protocol,
+            bpf.SKF_AD_PKTTYPE: packet_type,
+            bpf.SKF_AD_HATYPE: hardware_type,
+            bpf.SKF_AD_IFINDEX: indexes[name],
+        }
+        if status & VLAN_VALID:
+            facts |= {bpf.SKF_AD_VLAN_TAG_PRESENT: 1, bpf.SKF_AD_VLAN_TAG: tci, bpf.SKF_AD_VLAN_TPID: tpid}
+        yield data, facts
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("vlans", "expression", "interface"),
+    [
+        (None, "vlan 5", "near"),
+        (None, "vlan 5", "far"),
+        (None, "vlan and udp", "near"),
+        (None, "vlan and udp", "far"),
+        (None, "not vlan", "near"),
+        (None, "not vlan", "far"),
+        # Not on `near`: the kernel does not look for `udp` behind a tag in an outgoing frame; the ring has no such tag
+        (None, "udp or vlan 7", "far"),
+        (VlanSet(frozenset({5}), untagged=True), "udp", "near"),
+        (VlanSet(frozenset({5}), untagged=True), "udp", "far"),
+        (VlanSet(frozenset({5, 7})), None, "near"),
+        (VlanSet(frozenset({5, 7})), None, "far"),
+    ],
+)
+def test_machine_agrees_on_tags_as_a_ring_shows_them(cable, vlans, expression, interface):
+    """In user space a program keeps what it keeps in the kernel, of frames with a tag too, coming in or going out."""
+    program = selection_program(Selection(expression, vlans=vlans), SLL2_SIZE, libpcap.compiler())
+    udp = bytes.fromhex("0800 4500001c 00000000 40110000 0a000001 0b000001 00010001 00080000")
+    arp = bytes.fromhex("0806") + bytes(28)
+    sent = [b"\x81\0\0\x05" + udp, b"\x81\0\xa0\x05" + arp, b"\x81\0\0\x07" + udp, udp, arp]
+    header = bytes.fromhex("ffffffffffff 020000000001")
+    everything, chosen = (PacketSocket(cable, wanted, interface) for wanted in (None, program))
+    with everything.socket, chosen.socket:
+        everything.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        send(cable, "near", tuple(header + frame + b"m%d" % n for n, frame in enumerate(sent)))
+        seen = list(packets_with_facts(everything, cable.interfaces()))
+        in_kernel = [data for data, _ in chosen.packets()]
+    assert len(seen) >= len(sent)
+    assert [data for data, facts in seen if run_program(program, data, facts)] == in_kernel
+    assert 0 < len(in_kernel) < len(seen)
