@@ -63,6 +63,28 @@ def test_pieces_answer_as_the_whole(text):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "udp and not host 10.0.0.1 and ! 10.0.0.2 and not not udp",
+        "host 10.0.0.1 or not (port 2 and host 10.0.0.2) or 10.0.0.9",
+        "port 1 or not 2 or 3 and host (10.0.0.1 or 10.0.0.9)",
+    ],
+)
+def test_negated_and_inherited_terms(monkeypatch, text):
+    """Terms that are negated, inherit or do both are cut, and answer as in the whole."""
+    monkeypatch.setattr(pieces, "TERMS_IN_A_PIECE", 1)
+    monkeypatch.setattr(pieces, "_TOKENS_IN_A_PIECE", 3)
+    compiled = []
+
+    def compile_piece(piece: str, *, optimise: bool = True):
+        compiled.append(piece)
+        return compile_ethernet(piece, optimise=optimise)
+
+    assert verdicts(in_pieces(compile_piece), text) == verdicts(compile_ethernet, text)
+    assert text not in compiled
+
+
+@pytest.mark.parametrize(
     "form", ["{hosts}", "udp and ({hosts})", "dst host ({addresses})", "host {addresses} and udp"]
 )
 def test_thousands_of_hosts_take_a_moment(form):
