@@ -8,6 +8,7 @@
         EncodeError             we were asked to write what the format cannot hold
         CaptureError            the kernel refused, or took something away
             NoSuchInterfaceError
+            FilterTooLargeError     the kernel has no room for a filter; user space can run it
             PrivilegeError      a capability is missing
         SinkError               the output failed
             ReaderGoneError     nobody reads the pipe any more
@@ -87,6 +88,18 @@ class NoSuchInterfaceError(CaptureError):
 
     def __str__(self) -> str:
         return f"no interface named {self.name}; there are: {', '.join(self.known) or 'none'}, and any"
+
+
+class FilterTooLargeError(CaptureError):
+    """The kernel has no room for a filter of `count` instructions. `limit` says what sets the limit."""
+
+    def __init__(self, count: int, limit: str) -> None:
+        super().__init__(count, limit)
+        self.count = count
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"the kernel has no room for a filter of {self.count} instructions; {self.limit}"
 
 
 class PrivilegeError(CaptureError):

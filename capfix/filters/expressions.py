@@ -8,6 +8,7 @@ behind one more tag, wherever in the tree it stands.
 Source: pcap-filter(7).
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,31 +66,36 @@ class Join:
 
 Node = Text | Vlan | Direction | Interface | Not | Join
 
+_DEEPEST: Final = 100  # chosen: far above what people write, far below what recursion bears
 _TOKEN: Final = re.compile(r"&&|\|\||!=|[A-Za-z0-9_.:\\/-]+|\S")
 _KEYWORDS: Final = {"vlan", "inbound", "outbound", "ifindex"}
 _JOINS: Final = {"and": True, "&&": True, "or": False, "||": False}
+_ENDS: Final = {"src", "dst"}  # the `or` between them joins no terms
 _CLOSING: Final = {"(": ")", "[": "]"}
-_NEGATIONS: Final = {"not", "!"}
+NEGATIONS: Final = {"not", "!"}
 # Words that, like vlan, change where all that follows is looked for: cutting behind them would lose that
-_MOVING: Final = {"mpls", "pppoes", "geneve"}
+MOVING: Final = {"mpls", "pppoes", "geneve"}
 # Words that read the frame from its first byte, whatever stands before them
 _ABSOLUTE: Final = {"ether", "link", "fddi", "tr", "wlan", "ppp", "slip", "radio"}
 
 
 @dataclass(frozen=True)
-class _Token:
+class Token:
+    """A word or a sign, and where in the text it stands."""
+
     text: str
     start: int
     end: int
 
 
-def _tokens(text: str) -> list[_Token]:
-    return [_Token(found.group(), found.start(), found.end()) for found in _TOKEN.finditer(text)]
+def tokens(text: str) -> list[Token]:
+    """Return the words and signs of an expression."""
+    return [Token(found.group(), found.start(), found.end()) for found in _TOKEN.finditer(text)]
 
 
 def needs_splitting(text: str) -> bool:
     """Return whether the expression uses a word that libpcap cannot compile offline."""
-    return _has_keyword(_tokens(text))
+    return _has_keyword(tokens(text))
 
 
 def without_keywords(text: str) -> str:
@@ -102,14 +108,14 @@ def without_keywords(text: str) -> str:
 
 def prefixes(text: str) -> Iterator[tuple[str, str, str]]:
     """Yield the beginnings of an expression, word by word: each with its last word and what stands before that."""
-    for token in _tokens(text):
+    for token in tokens(text):
         yield text[: token.end], token.text, text[: token.start]
 
 
 def open_brackets(text: str) -> str:
     """Return what closes the brackets that the beginning of an expression leaves open."""
     closing = ""
-    for token in _tokens(text):
+    for token in tokens(text):
         if token.text in _CLOSING:
             closing = _CLOSING[token.text] + closing
         elif token.text == closing[:1]:
@@ -123,7 +129,28 @@ def split(text: str) -> Node:
     Raises:
         UsageError: it is sound, but can't be taken apart here.
     """
-    return _Splitter(text).expression(_tokens(text))
+    words = tokens(text)
+    nesting = itertools.accumulate((word.text == "(") - (word.text == ")") for word in words)
+    if max(nesting, default=0) > _DEEPEST or _most_negations(words) > _DEEPEST:
+        raise UsageError(
+            f"its parentheses or negations are nested more than {_DEEPEST} deep; write it more simply"
+        )
+    return _Splitter(text).expression(words)
+
+
+def _most_negations(words: list[Token]) -> int:
+    runs = itertools.groupby(words, lambda word: word.text in NEGATIONS)
+    return max((len(list(run)) for is_negation, run in runs if is_negation), default=0)
+
+
+def chained(node: Join) -> tuple[Node, list[tuple[bool, Node]]]:
+    """Return the first of the terms joined from the left, and the others, each with whether `and` joins it."""
+    others: list[tuple[bool, Node]] = []
+    first: Node = node
+    while isinstance(first, Join):
+        others.append((first.both, first.right))
+        first = first.left
+    return first, others[::-1]
 
 
 def asks_for_tags(node: Node) -> bool:
@@ -131,8 +158,9 @@ def asks_for_tags(node: Node) -> bool:
     match node:
         case Not(term):
             return asks_for_tags(term)
-        case Join(left, right, _):
-            return asks_for_tags(left) or asks_for_tags(right)
+        case Join():
+            first, others = chained(node)
+            return asks_for_tags(first) or any(asks_for_tags(other) for _, other in others)
         case _:
             return isinstance(node, Vlan)
 
@@ -145,7 +173,7 @@ class _Splitter:
         self._depth = 0
         self._moved_by: str | None = None
 
-    def expression(self, tokens: list[_Token]) -> Node:
+    def expression(self, tokens: list[Token]) -> Node:
         """Return the tree of the terms of one level."""
         runs = _runs(tokens)
         tree = self._term(next(runs)[1])
@@ -153,11 +181,11 @@ class _Splitter:
             tree = Join(tree, self._term(run), both)
         return tree
 
-    def _term(self, tokens: list[_Token]) -> Node:
+    def _term(self, tokens: list[Token]) -> Node:
         if not _has_keyword(tokens):
             return self._opaque(tokens)
         words = [token.text for token in tokens]
-        if words[0] in _NEGATIONS:
+        if words[0] in NEGATIONS:
             return Not(self._term(tokens[1:]))
         if words[0] == "(":
             return self.expression(tokens[1:-1])
@@ -173,10 +201,10 @@ class _Splitter:
         self._depth += 1
         return Vlan(int(words[1], 0) if len(words) > 1 else None, self._depth - 1)
 
-    def _opaque(self, tokens: list[_Token]) -> Node:
+    def _opaque(self, tokens: list[Token]) -> Node:
         if self._moved_by is not None:
             raise self._cut(tokens[0].text)
-        self._moved_by = next((token.text for token in tokens if token.text in _MOVING), None)
+        self._moved_by = next((token.text for token in tokens if token.text in MOVING), None)
         if self._depth:
             _refuse_absolute(tokens)
         return Text(self._text[tokens[0].start : tokens[-1].end], self._depth)
@@ -188,34 +216,35 @@ class _Splitter:
         )
 
 
-def _runs(tokens: list[_Token]) -> Iterator[tuple[bool, list[_Token]]]:
+def _runs(tokens: list[Token]) -> Iterator[tuple[bool, list[Token]]]:
     """Yield the terms of one level, each with whether it is joined to those before by `and`.
 
     Terms without a keyword that follow each other stay one text where that changes nothing: at the start always,
     since all joins bind from the left, and later where they are joined alike.
     """
-    run: list[_Token] = []
-    run_both = True
-    for both, joint, term in _terms(tokens):
-        at_start = bool(run) and run[0] is tokens[0]
-        if run and not _has_keyword(run + term) and (at_start or both == run_both):
-            run = [*run, joint, *term]
+    run: list[Token] = []
+    run_both, run_is_text, at_start = True, False, True
+    for both, joint, term in terms(tokens):
+        is_text = not _has_keyword(term)
+        if run and run_is_text and is_text and (at_start or both == run_both):
+            run += [joint, *term]
             continue
         if run:
             yield run_both, run
-        run, run_both = term, both
+            at_start = False
+        run, run_both, run_is_text = list(term), both, is_text
     yield run_both, run
 
 
-def _terms(tokens: list[_Token]) -> Iterator[tuple[bool, _Token, list[_Token]]]:
+def terms(tokens: list[Token]) -> Iterator[tuple[bool, Token, list[Token]]]:
     """Yield each term of one level, with whether `and` stands before it, and the token that does.
 
     Nothing stands before the first; its token is only there to have one.
     """
     nesting = 0
-    joint, term = tokens[0], list[_Token]()
+    joint, term = tokens[0], list[Token]()
     for token in tokens:
-        if nesting == 0 and token.text in _JOINS:
+        if nesting == 0 and token.text in _JOINS and not (term and term[-1].text in _ENDS):
             yield _JOINS.get(joint.text, True), joint, term
             joint, term = token, []
             continue
@@ -224,11 +253,11 @@ def _terms(tokens: list[_Token]) -> Iterator[tuple[bool, _Token, list[_Token]]]:
     yield _JOINS.get(joint.text, True), joint, term
 
 
-def _has_keyword(tokens: list[_Token]) -> bool:
+def _has_keyword(tokens: list[Token]) -> bool:
     return any(token.text in _KEYWORDS for token in tokens)
 
 
-def _refuse_absolute(tokens: list[_Token]) -> None:
+def _refuse_absolute(tokens: list[Token]) -> None:
     for token, following in pairwise(tokens):
         if token.text in _ABSOLUTE and following.text == "[":
             raise UsageError(

@@ -4,16 +4,17 @@ Expressions are compiled by a function that is handed in, as `capfix.kernel.libp
 else is made here.
 """
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from capfix.errors import UsageError
 from capfix.filters import composition, expressions, fitting
 from capfix.filters.expressions import Node, Text
-from capfix.filters.fitting import View
-from capfix.filters.instructions import Program
+from capfix.filters.fitting import Reading, View
+from capfix.filters.instructions import MAX_INSTRUCTIONS, Program
+from capfix.filters.pieces import CompileText, in_pieces
+from capfix.filters.vlans import VlanSet, outer_tag_choice
 
 _SYNTAX_ERROR: Final = "syntax error"
 # What can follow a word of an expression, and what the whole can then end with: enough to complete any beginning
@@ -31,12 +32,6 @@ _CONTINUATIONS: Final = (
 _ENDINGS: Final = ("", " = 1")
 
 
-class CompileText(Protocol):
-    """Returns the program that libpcap makes of an expression for Ethernet frames, or raises UsageError."""
-
-    def __call__(self, text: str, *, optimise: bool = True) -> Program: ...
-
-
 class Compiler(NamedTuple):
     """What compiles expressions. `is_patient` says whether there is still time to look for the place of an error."""
 
@@ -52,6 +47,90 @@ class Selection:
     mark: tuple[int, int] | None = None  # value, mask
     direction: str | None = None  # a key of fitting.DIRECTIONS
     snaplen: int = fitting.MAX_SNAPLEN
+    vlans: VlanSet | None = None  # by the outer tag; the expression then speaks of what follows it
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the kernel tests, and what is left to test in user space, None for nothing.
+
+    The kernel's program comes first. Where the other reads a packet's bytes, the kernel keeps packets whole, and the
+    other's verdict says how many bytes to keep.
+    """
+
+    kernel: Program
+    user: Program | None = None
+
+
+@dataclass(frozen=True)
+class CompiledSelection:
+    """A selection as programs: `facts` asks for direction and mark, `packet` for VLANs and the expression.
+
+    `limit` is how many bytes to keep of what the socket shows. None asks for nothing.
+    """
+
+    facts: Program | None
+    packet: Program | None
+    limit: int
+
+    def program(self) -> Program | None:
+        """Return the one program that takes the selected packets, None where all are taken whole."""
+        if self.facts is None and self.packet is None and self.limit == fitting.MAX_SNAPLEN:
+            return None
+        return self._joined(self.facts, self.packet)
+
+    def plans(self, ifindexes: Collection[int] | None = None) -> Iterator[Plan]:
+        """Yield ways to share the work, each with less for the kernel than the one before; the last always fits.
+
+        `ifindexes` are the interfaces to take packets from, None all. Plans too long for any kernel are left out;
+        what else it has no memory for shows when the program is attached.
+        """
+        interfaces = None if ifindexes is None else fitting.interface_test(ifindexes)
+        candidates = [Plan(self._joined(self.facts, interfaces, self.packet))]
+        if interfaces is not None and self.packet is not None:
+            candidates.append(Plan(self._joined(self.facts, self.packet), interfaces))
+            candidates.append(Plan(self._kept_whole(self.facts, interfaces), self._joined(self.packet)))
+        if self.packet is not None:
+            candidates.append(Plan(self._kept_whole(self.facts), self._joined(interfaces, self.packet)))
+        elif interfaces is not None:
+            candidates.append(Plan(self._joined(self.facts), interfaces))
+        return (plan for plan in candidates if len(plan.kernel) <= MAX_INSTRUCTIONS)
+
+    def _joined(self, *parts: Program | None) -> Program:
+        return composition.keeping(_all_of(*parts), self.limit)
+
+    def _kept_whole(self, *parts: Program | None) -> Program:
+        return composition.keeping(_all_of(*parts), fitting.MAX_SNAPLEN)
+
+
+def _all_of(*parts: Program | None) -> Program:
+    first, *others = [part for part in parts if part is not None] or [(composition.ACCEPT,)]
+    return composition.chain(first, [(True, other) for other in others])
+
+
+def compiled_selection(
+    selection: Selection, header_size: int, compiler: Compiler, *, with_headers: bool = False
+) -> CompiledSelection:
+    """Return a selection as programs for a SOCK_DGRAM socket, or `with_headers` for a SOCK_RAW socket.
+
+    `header_size` is how many bytes of link-layer header the packets are written with, VLAN tag not counted.
+
+    Raises:
+        UsageError: the expression is wrong, or asks for what the socket does not have.
+        CaptureError: there is no compiler.
+    """
+    direction = None if selection.direction is None else fitting.DIRECTIONS[selection.direction]
+    mark = None if selection.mark is None else fitting.mark_test(*selection.mark)
+    packet = None
+    if selection.expression is not None or selection.vlans is not None:
+        packet = expression_program(
+            selection.expression, header_size, compiler, with_headers=with_headers, vlans=selection.vlans
+        )
+    limit = fitting.MAX_SNAPLEN
+    if selection.snaplen < fitting.MAX_SNAPLEN:
+        limit = fitting.kernel_limit(selection.snaplen, header_size, with_headers=with_headers)
+    facts = None if direction is None and mark is None else _all_of(direction, mark)
+    return CompiledSelection(facts, packet, limit)
 
 
 def selection_program(
@@ -59,53 +138,42 @@ def selection_program(
 ) -> Program | None:
     """Return the one program that takes the selected packets, None where all are taken whole.
 
-    `header_size` is how many bytes of link-layer header the packets are written with, VLAN tag not counted. The
-    program is for a SOCK_DGRAM socket, and one `with_headers` for a SOCK_RAW socket.
-
-    Raises:
-        UsageError: the expression is wrong, or asks for what the socket does not have.
-        CaptureError: there is no compiler.
+    Arguments and errors are those of `compiled_selection`.
     """
-    parts: list[Program] = []
-    if selection.direction is not None:
-        parts.append(fitting.DIRECTIONS[selection.direction])
-    if selection.mark is not None:
-        parts.append(fitting.mark_test(*selection.mark))
-    if selection.expression is not None:
-        parts.append(
-            expression_program(selection.expression, header_size, compiler, with_headers=with_headers)
-        )
-    limit = fitting.MAX_SNAPLEN
-    if selection.snaplen < fitting.MAX_SNAPLEN:
-        limit = fitting.kernel_limit(selection.snaplen, header_size, with_headers=with_headers)
-        parts = parts or [(composition.ACCEPT,)]
-    if not parts:
-        return None
-    return composition.keeping(functools.reduce(composition.both, parts), limit)
+    return compiled_selection(selection, header_size, compiler, with_headers=with_headers).program()
 
 
 def expression_program(
-    expression: str, header_size: int, compiler: Compiler, *, with_headers: bool = False
+    expression: str | None,
+    header_size: int,
+    compiler: Compiler,
+    *,
+    with_headers: bool = False,
+    vlans: VlanSet | None = None,
 ) -> Program:
-    """Return a libpcap filter expression as a program; the arguments are those of `selection_program`.
+    """Return a libpcap filter expression, of packets in some VLANs, as a program; None asks for the VLANs alone.
+
+    The other arguments are those of `compiled_selection`.
 
     Raises:
         UsageError: the expression is wrong, with libpcap's message, or asks for what the socket does not have.
         CaptureError: there is no compiler.
     """
-    compile_text = compiler.compile_text
+    compile_text = in_pieces(compiler.compile_text)
     try:
-        tree = _parse(expression, compile_text)
+        tree = None if expression is None else _parse(expression, compile_text)
+        parts = _Parts(tree, vlans, compile_text)
         if not with_headers:
-            return fitting.counting_frames(_program(tree, fitting.COOKED, compile_text), header_size)
+            return fitting.counting_frames(parts.program(fitting.COOKED), header_size)
         return composition.choose(
             fitting.HAS_SOUND_HEADER,
-            fitting.counting_frames(_program(tree, fitting.HEADER_KEPT, compile_text), 0),
-            fitting.counting_frames(_program(tree, fitting.HEADER_MISSING, compile_text), header_size),
+            fitting.counting_frames(parts.program(fitting.HEADER_KEPT), 0),
+            fitting.counting_frames(parts.program(fitting.HEADER_MISSING), header_size),
         )
     except UsageError as exc:
-        place = _place_of_error(expression, compiler) if str(exc).endswith(_SYNTAX_ERROR) else ""
-        raise UsageError(f"filter `{expression}`: {exc}{place}") from exc
+        if expression is None or not str(exc).endswith(_SYNTAX_ERROR):
+            raise UsageError(f"filter `{expression}`: {exc}") from exc
+        raise UsageError(f"filter `{expression}`: {exc}{_place_of_error(expression, compiler)}") from exc
 
 
 def _parse(expression: str, compile_text: CompileText) -> Node:
@@ -137,35 +205,62 @@ def _may_go_on(text: str, compile_text: CompileText) -> bool:
     return True
 
 
-def _program(tree: Node, view: View, compile_text: CompileText) -> Program:
-    if not expressions.asks_for_tags(tree):
-        return _node_program(tree, view, compile_text, stripped=True)
-    return fitting.by_tag(
-        _node_program(tree, view, compile_text, stripped=True),
-        _node_program(tree, view, compile_text, stripped=False),
-    )
+@dataclass(frozen=True)
+class _Parts:
+    """An expression taken apart, None for none, and the VLANs that it is asked of."""
 
+    tree: Node | None
+    vlans: VlanSet | None
+    compile_text: CompileText
 
-def _node_program(node: Node, view: View, compile_text: CompileText, *, stripped: bool) -> Program:
-    """Return the program of one node, for packets whose first tag was stripped, or for the others."""
-    reading = view.stripped if stripped else view.in_frame
-    match node:
-        case Text(text, depth):
-            return fitting.fitted(_compile_part(text, compile_text), reading(depth))
-        case expressions.Vlan(vlan_id, depth):
-            return fitting.vlan_test(reading(depth), vlan_id, stripped=stripped and depth == 0)
-        case expressions.Direction(outbound):
-            return fitting.OUTBOUND if outbound else fitting.INBOUND
-        case expressions.Interface(ifindex):
-            return fitting.interface_test([ifindex])
-        case expressions.Not(term):
-            return composition.negated(_node_program(term, view, compile_text, stripped=stripped))
-        case expressions.Join(left, right, both):
-            join = composition.both if both else composition.either
-            return join(
-                _node_program(left, view, compile_text, stripped=stripped),
-                _node_program(right, view, compile_text, stripped=stripped),
-            )
+    def program(self, view: View) -> Program:
+        """Return the program for packets that lie as the view says."""
+        if self.vlans is None and self.tree is not None and not expressions.asks_for_tags(self.tree):
+            return self._behind(0, view, stripped=True)
+        return fitting.by_tag(self._by_place(view, stripped=True), self._by_place(view, stripped=False))
+
+    def _by_place(self, view: View, *, stripped: bool) -> Program:
+        """Return the program for packets whose first tag was stripped, or for the others."""
+        if self.vlans is None:
+            return self._behind(0, view, stripped=stripped)
+        return outer_tag_choice(
+            self.vlans,
+            (view.stripped if stripped else view.in_frame)(0),
+            stripped=stripped,
+            if_tagged=self._behind(1, view, stripped=stripped),
+            if_untagged=self._behind(0, view, stripped=stripped),
+        )
+
+    def _behind(self, tags: int, view: View, *, stripped: bool) -> Program:
+        """Return the program of the expression for what follows some tags."""
+        if self.tree is None:
+            return (composition.ACCEPT,)
+        return self._node(
+            self.tree, lambda depth: self._reading(view, depth + tags, stripped), tags, stripped
+        )
+
+    @staticmethod
+    def _reading(view: View, depth: int, stripped: bool) -> Reading:
+        return (view.stripped if stripped else view.in_frame)(depth)
+
+    def _node(self, node: Node, reading: Callable[[int], Reading], tags: int, stripped: bool) -> Program:
+        match node:
+            case Text(text, depth):
+                return fitting.fitted(_compile_part(text, self.compile_text), reading(depth))
+            case expressions.Vlan(vlan_id, depth):
+                return fitting.vlan_test(reading(depth), vlan_id, stripped=stripped and depth + tags == 0)
+            case expressions.Direction(outbound):
+                return fitting.OUTBOUND if outbound else fitting.INBOUND
+            case expressions.Interface(ifindex):
+                return fitting.interface_test([ifindex])
+            case expressions.Not(term):
+                return composition.negated(self._node(term, reading, tags, stripped))
+            case expressions.Join():
+                first, others = expressions.chained(node)
+                return composition.chain(
+                    self._node(first, reading, tags, stripped),
+                    [(both, self._node(other, reading, tags, stripped)) for both, other in others],
+                )
 
 
 def _compile_part(text: str, compile_text: CompileText) -> Program:

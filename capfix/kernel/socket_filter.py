@@ -1,12 +1,14 @@
 """Filters on sockets: which of the packets that arrive get in."""
 
 import ctypes
+import errno
 import socket
 from typing import Final
 
-from capfix.errors import CaptureError
+from capfix.errors import CaptureError, FilterTooLargeError
 
 SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h
+MAX_INSTRUCTIONS: Final = 4096  # linux/bpf_common.h, BPF_MAXINSNS
 INSTRUCTION_SIZE: Final = 8  # linux/filter.h, struct sock_filter
 
 # The instruction `ret 0`. Attached to stop a capture: nothing more comes in, what is there can still be read
@@ -30,15 +32,20 @@ def attach(sock: socket.socket, code: bytes) -> None:
     packets that came in between are there unfiltered.
 
     Raises:
-        CaptureError: the kernel refuses the program, or has no room for it.
+        FilterTooLargeError: the kernel takes no program of this length, or has no memory for it; an earlier filter
+            stays in place, and a shorter one may fit.
+        CaptureError: the kernel refuses the program for another reason.
     """
     count = len(code) // INSTRUCTION_SIZE
+    if count > MAX_INSTRUCTIONS:  # its 16-bit count could wrap around to a length that is taken
+        raise FilterTooLargeError(count, f"it takes at most {MAX_INSTRUCTIONS}")
     memory = ctypes.create_string_buffer(code)
     try:
         program = _SocketProgram(count, ctypes.addressof(memory))
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(program))
     except OSError as exc:
+        if exc.errno == errno.ENOMEM:
+            raise FilterTooLargeError(count, "a larger net.core.optmem_max may make room") from exc
         raise CaptureError(
-            f"cannot attach a filter of {count} instructions: {(exc.strerror or str(exc)).lower()}; "
-            "a long filter may need a larger net.core.optmem_max"
+            f"cannot attach a filter of {count} instructions: {(exc.strerror or str(exc)).lower()}"
         ) from exc

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from capfix.errors import UsageError
+from capfix.filters.vlans import LAST_VLAN_ID, VlanSet
 from capfix.options.dumpcap import StopRules, parse_rotate
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
@@ -85,6 +86,27 @@ def _mark_number(text: str) -> int:
     if number > 0xFFFFFFFF:
         raise ValueError(text)
     return number
+
+
+def parse_vlans(text: str) -> VlanSet:
+    """Return the VLANs of a comma list of IDs, ranges of IDs and `none`, which is no tag: `5,7-9,none`.
+
+    Raises:
+        UsageError: it is not such a list.
+    """
+    ids: set[int] = set()
+    parts = text.split(",")
+    for part in parts:
+        if part == "none":
+            continue
+        numbers = re.fullmatch("([0-9]{1,4})(?:-([0-9]{1,4}))?", part)
+        first, last = (int(numbers[1]), int(numbers[2] or numbers[1])) if numbers else (1, 0)
+        if not first <= last <= LAST_VLAN_ID:
+            raise UsageError(
+                f"{part!r} is not a VLAN; say IDs from 0 to {LAST_VLAN_ID}, ranges and none, as in 5,7-9,none"
+            )
+        ids.update(range(first, last + 1))
+    return VlanSet(frozenset(ids), "none" in parts)
 
 
 def parse_group(text: str) -> int:

@@ -46,6 +46,9 @@ BLOCK_LIMIT: Final = 262144  # a block of more bytes ends a capture through Wire
 SNAPLEN: Final = 262144  # what libpcap reads 0 as; equal in all interface blocks, or tcpdump refuses the file
 TSRESOL_NS: Final = b"\x09"
 
+# How much of a filter an interface block shows. Chosen: every interface of every file repeats it, and it is for people
+FILTER_TEXT_LIMIT: Final = 4096
+
 BLOCK_OVERHEAD: Final = 12  # type, total length, and total length again
 PACKET_HEADER_LENGTH: Final = 28  # an enhanced packet block before its data
 FLAGS_OPTION_LENGTH: Final = 8
@@ -160,7 +163,17 @@ def _text(text: str) -> bytes:
 
 def encode_comment(text: str) -> bytes:
     """Return an opt_comment option, in UTF-8, cut to what an option holds."""
-    return encode_option(OPT_COMMENT, _text(text)[:0xFFFF].decode(errors="ignore").encode())
+    return encode_option(OPT_COMMENT, _cut(_text(text), 0xFFFF))
+
+
+def _cut(encoded: bytes, limit: int) -> bytes:
+    """Return at most `limit` bytes of UTF-8, whole characters only."""
+    return encoded if len(encoded) <= limit else encoded[:limit].decode(errors="ignore").encode()
+
+
+def _filter_text(text: str) -> bytes:
+    encoded = _text(text)
+    return encoded if len(encoded) <= FILTER_TEXT_LIMIT else _cut(encoded, FILTER_TEXT_LIMIT - 3) + b"..."
 
 
 def encode_block(block_type: int, body: bytes, options: Iterable[tuple[int, bytes]] = ()) -> bytes:
@@ -186,16 +199,19 @@ def encode_section_header(application: str, os: str, hardware: str) -> bytes:
 
 
 def encode_interface_description(interface: InterfaceDescription) -> bytes:
-    """Return an interface description block, with nanosecond resolution."""
-    options = [(IF_NAME, _text(interface.name)), (IF_TSRESOL, TSRESOL_NS)]
+    """Return an interface description block, with nanosecond resolution.
+
+    Text is cut to what an option holds, and a filter to FILTER_TEXT_LIMIT bytes with `...` at its end.
+    """
+    options = [(IF_NAME, _cut(_text(interface.name), 0xFFFF)), (IF_TSRESOL, TSRESOL_NS)]
     if interface.description:
-        options.append((IF_DESCRIPTION, _text(interface.description)))
+        options.append((IF_DESCRIPTION, _cut(_text(interface.description), 0xFFFF)))
     if interface.mac is not None:
         options.append((IF_MACADDR, interface.mac))
     if interface.speed is not None:
         options.append((IF_SPEED, struct.pack("<Q", interface.speed)))
     if interface.filter is not None:
-        options.append((IF_FILTER, b"\0" + _text(interface.filter)))
+        options.append((IF_FILTER, b"\0" + _filter_text(interface.filter)))
     if interface.os is not None:
         options.append((IF_OS, interface.os.encode()))
     body = struct.pack("<HHI", interface.link_type, 0, interface.snaplen)

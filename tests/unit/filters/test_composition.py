@@ -9,6 +9,7 @@ from capfix.filters.composition import (
     ACCEPT,
     REFUSE,
     both,
+    chain,
     choose,
     either,
     equals,
@@ -16,6 +17,7 @@ from capfix.filters.composition import (
     negated,
     one_of,
     unrolled,
+    within,
 )
 from capfix.filters.instructions import encode_program, jump, statement
 from capfix.filters.machine import run_program
@@ -109,3 +111,35 @@ def test_program_without_a_loop_stays():
     """Only a loop is unrolled."""
     program = first_byte(0, 1)
     assert unrolled(program, 16) == program
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=12),
+    st.lists(st.integers(0, 2), min_size=4, max_size=4).map(bytes),
+)
+def test_chains_bind_from_the_left(terms, packet):
+    """A chain of and and or answers as it does read from the left."""
+    answer = packet[terms[0][1]] == terms[0][2]
+    for is_and, at, value in terms[1:]:
+        holds = packet[at] == value
+        answer = (answer and holds) if is_and else (answer or holds)
+    (_, *first), *others = terms
+    assert says(chain(first_byte(*first), [(a, first_byte(*leaf)) for a, *leaf in others]), packet) == answer
+
+
+@given(st.sets(st.integers(0, 300)), st.integers(0, 302))
+def test_within_finds_what_is_there(values, asked):
+    """Halving finds each of the values and nothing else."""
+    program = within((statement(bpf.LD | bpf.H | bpf.ABS, 0),), values)
+    assert says(program, asked.to_bytes(2, "big")) is (asked in values)
+
+
+def test_within_is_short_for_numbers_in_a_row():
+    """Numbers in a row take no more room than two, and 1300 scattered ones fit into the kernel."""
+    load = (statement(bpf.LD | bpf.W | bpf.ABS, bpf.SKF_AD_IFINDEX),)
+    assert len(within(load, range(3, 5000))) < 6
+    scattered = within(load, range(0, 2600, 2))
+    encode_program(scattered)
+    assert [run_program(scattered, b"", {bpf.SKF_AD_IFINDEX: n}) != 0 for n in (0, 1, 1300, 2598, 2600)] == [
+        True, False, True, True, False,
+    ]  # fmt: skip

@@ -1,6 +1,7 @@
 """What a filter lets through, on real interfaces: tcpdump is asked the same at the same time."""
 
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ import pytest
 from capfix.errors import CaptureError, UsageError
 from capfix.filters import instructions as bpf
 from capfix.filters.machine import run_program
-from capfix.filters.selection import Selection, expression_program, selection_program
+from capfix.filters.selection import (
+    Selection,
+    compiled_selection,
+    expression_program,
+    selection_program,
+)
+from capfix.filters.vlans import VlanSet
 from capfix.kernel import libpcap, socket_filter
 from capfix.lab.namespace import NetworkNamespace
 from tests.support.selection_traffic import (
@@ -329,3 +336,136 @@ def test_missing_libpcap_is_said(monkeypatch):
     )
     monkeypatch.undo()
     assert selection_program(Selection("udp"), SLL2_SIZE, libpcap.compiler())
+
+
+HOSTS = " or ".join(f"host 10.0.{number // 250}.{number % 250 + 1}" for number in range(2000))
+
+
+def test_plans_share_the_work():
+    """What is too long for the kernel is left to user space; the facts stay in the kernel, which then cuts nothing."""
+    selected = compiled_selection(
+        Selection(HOSTS, direction="in", snaplen=100), SLL2_SIZE, libpcap.compiler()
+    )
+    plans = list(selected.plans(range(1, 5000)))
+    assert [plan.user is not None for plan in plans] == [True, True]
+    ip = bytes.fromhex("4500001c 00000000 40110000 0a000001 0b000001 00010001 00080000")
+    for plan in plans:
+        facts = {bpf.SKF_AD_PROTOCOL: 0x0800, bpf.SKF_AD_IFINDEX: 7}
+        assert run_program(plan.kernel, ip, facts) == 262144
+        assert run_program(plan.kernel, ip, facts | {bpf.SKF_AD_PKTTYPE: 4}) == 0
+        assert run_program(plan.user, ip, facts) == 80
+        assert run_program(plan.user, ip.replace(b"\n\0\0\x01", b"\x0b\0\0\x01"), facts) == 0
+    assert run_program(plans[0].kernel, ip, {bpf.SKF_AD_IFINDEX: 5001}) == 0
+    assert run_program(plans[1].user, ip, {bpf.SKF_AD_IFINDEX: 5001, bpf.SKF_AD_PROTOCOL: 0x0800}) == 0
+
+
+def test_scattered_interfaces_are_chosen_in_user_space():
+    """More interfaces than the kernel's filter can list are chosen in user space, and packets are cut as before."""
+    selected = compiled_selection(Selection("udp", snaplen=100), SLL2_SIZE, libpcap.compiler())
+    assert next(selected.plans(range(1, 1000, 2))).user is None
+    plan = next(selected.plans(range(1, 9000, 2)))
+    udp = bytes(9) + b"\x11" + bytes(10)
+    assert run_program(plan.kernel, udp, {bpf.SKF_AD_PROTOCOL: 0x0800}) == 80
+    assert run_program(plan.user, udp, {bpf.SKF_AD_IFINDEX: 8999})
+    assert run_program(plan.user, udp, {bpf.SKF_AD_IFINDEX: 8998}) == 0
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_RAW])
+@pytest.mark.parametrize("interface", ["near", "far"])
+@pytest.mark.parametrize(
+    ("vlans", "expression", "wanted"),
+    [
+        (VlanSet(frozenset({5})), None, {0, 1}),
+        (VlanSet(frozenset({5, 7})), None, {0, 1, 2}),
+        (VlanSet(frozenset({5}), untagged=True), None, {0, 1, 3, 4}),
+        (VlanSet(frozenset(), untagged=True), None, {3, 4}),
+        (VlanSet(frozenset({5, 7})), "udp", {0, 2}),
+        (VlanSet(frozenset({5}), untagged=True), "udp", {0, 3}),
+        (VlanSet(frozenset({64})), "vlan 5", {5}),
+        (VlanSet(frozenset({64})), "vlan 5 and udp", {5}),
+    ],
+)
+def test_vlans_are_chosen_by_the_outer_tag(cable, kind, interface, vlans, expression, wanted):
+    """Coming in or going out, the outer tag chooses, and an expression speaks of what follows it."""
+    udp = bytes.fromhex("0800 4500001c 00000000 40110000 0a000001 0b000001 00010001 00080000")
+    arp = bytes.fromhex("0806") + bytes(28)
+    tagged = [b"\x81\0\0\x05" + udp, b"\x81\0\xa0\x05" + arp, b"\x81\0\0\x07" + udp, udp, arp]
+    tagged.append(b"\x88\xa8\0\x40\x81\0\0\x05" + udp)
+    sent = [
+        bytes.fromhex("ffffffffffff 020000000001") + frame + b"mark%d" % n for n, frame in enumerate(tagged)
+    ]
+    program = selection_program(
+        Selection(expression, vlans=vlans),
+        SLL2_SIZE,
+        libpcap.compiler(),
+        with_headers=kind == socket.SOCK_RAW,
+    )
+    watch = PacketSocket(cable, program, interface, kind)
+    with watch.socket:
+        send(cable, "near", tuple(sent))
+        kept = {int(data[data.index(b"mark") + 4 :][:1]) for data, _ in watch.packets() if b"mark" in data}
+    assert kept == wanted
+
+
+PACKET_AUXDATA = 8
+SOL_PACKET = 263
+VLAN_VALID = 0x10
+
+
+def packets_with_facts(
+    watch: PacketSocket, indexes: dict[str, int]
+) -> Iterator[tuple[bytes, dict[int, int]]]:
+    """Yield what came in, with its ancillary values as they can be had from a ring."""
+    while True:
+        try:
+            data, controls, _, address = watch.socket.recvmsg(65536, 100)
+        except BlockingIOError:
+            return
+        name, protocol, packet_type, hardware_type, _ = address
+        status, *_, tci, tpid = struct.unpack("=IIIHHHH", controls[0][2])
+        facts = {
+            bpf.SKF_AD_PROTOCOL: protocol,
+            bpf.SKF_AD_PKTTYPE: packet_type,
+            bpf.SKF_AD_HATYPE: hardware_type,
+            bpf.SKF_AD_IFINDEX: indexes[name],
+        }
+        if status & VLAN_VALID:
+            facts |= {bpf.SKF_AD_VLAN_TAG_PRESENT: 1, bpf.SKF_AD_VLAN_TAG: tci, bpf.SKF_AD_VLAN_TPID: tpid}
+        yield data, facts
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("vlans", "expression", "interface"),
+    [
+        (None, "vlan 5", "near"),
+        (None, "vlan 5", "far"),
+        (None, "vlan and udp", "near"),
+        (None, "vlan and udp", "far"),
+        (None, "not vlan", "near"),
+        (None, "not vlan", "far"),
+        # Not on `near`: the kernel does not look for `udp` behind a tag in an outgoing frame; the ring has no such tag
+        (None, "udp or vlan 7", "far"),
+        (VlanSet(frozenset({5}), untagged=True), "udp", "near"),
+        (VlanSet(frozenset({5}), untagged=True), "udp", "far"),
+        (VlanSet(frozenset({5, 7})), None, "near"),
+        (VlanSet(frozenset({5, 7})), None, "far"),
+    ],
+)
+def test_machine_agrees_on_tags_as_a_ring_shows_them(cable, vlans, expression, interface):
+    """In user space a program keeps what it keeps in the kernel, of frames with a tag too, coming in or going out."""
+    program = selection_program(Selection(expression, vlans=vlans), SLL2_SIZE, libpcap.compiler())
+    udp = bytes.fromhex("0800 4500001c 00000000 40110000 0a000001 0b000001 00010001 00080000")
+    arp = bytes.fromhex("0806") + bytes(28)
+    sent = [b"\x81\0\0\x05" + udp, b"\x81\0\xa0\x05" + arp, b"\x81\0\0\x07" + udp, udp, arp]
+    header = bytes.fromhex("ffffffffffff 020000000001")
+    everything, chosen = (PacketSocket(cable, wanted, interface) for wanted in (None, program))
+    with everything.socket, chosen.socket:
+        everything.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        send(cable, "near", tuple(header + frame + b"m%d" % n for n, frame in enumerate(sent)))
+        seen = list(packets_with_facts(everything, cable.interfaces()))
+        in_kernel = [data for data, _ in chosen.packets()]
+    assert len(seen) >= len(sent)
+    assert [data for data, facts in seen if run_program(program, data, facts)] == in_kernel
+    assert 0 < len(in_kernel) < len(seen)

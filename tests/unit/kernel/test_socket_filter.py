@@ -2,13 +2,15 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from capfix.errors import CaptureError
+from capfix.errors import CaptureError, FilterTooLargeError
 from capfix.filters import composition
 from capfix.filters import instructions as bpf
 from capfix.kernel.socket_filter import ACCEPT_ALL, REFUSE_ALL, attach
+from capfix.lab.namespace import NetworkNamespace
 
 
 @pytest.fixture
@@ -59,3 +61,28 @@ def test_refusal_of_the_kernel_is_said(pair):
     """A program that the kernel does not take is refused in words."""
     with pytest.raises(CaptureError, match="cannot attach a filter of 2 instructions: invalid argument"):
         attach(pair[1], bpf.encode_program((bpf.statement(0xFE), composition.ACCEPT)))
+
+
+@pytest.mark.parametrize("count", [4097, 65537])
+def test_too_long_is_told_apart(pair, count):
+    """A program longer than any kernel takes is refused as such, also where its 16-bit count would wrap around."""
+    with pytest.raises(
+        FilterTooLargeError, match=f"filter of {count} instructions; it takes at most 4096"
+    ) as refusal:
+        attach(pair[1], ACCEPT_ALL * count)
+    assert refusal.value.count == count
+
+
+@pytest.mark.root
+def test_want_of_memory_is_told_apart():
+    """Where options may have too little memory, the reason is told, and the filter before stays."""
+    with NetworkNamespace() as namespace, namespace.entered():
+        Path("/proc/sys/net/core/optmem_max").write_text("4096")
+        sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with sender, receiver:
+        receiver.setblocking(False)
+        attach(receiver, REFUSE_ALL)
+        with pytest.raises(FilterTooLargeError, match=r"a larger net\.core\.optmem_max may make room"):
+            attach(receiver, ACCEPT_ALL * 4096)
+        sender.send(b"x")
+        assert received(receiver) == []

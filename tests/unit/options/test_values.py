@@ -3,9 +3,18 @@
 import pytest
 
 from capfix.errors import UsageError
+from capfix.filters.vlans import VlanSet
 from capfix.options.dumpcap import StopRules
 from capfix.options.run import RunOptions
-from capfix.options.values import file_rules, parse_count, parse_group, parse_hooks, parse_mark, parse_snaplen
+from capfix.options.values import (
+    file_rules,
+    parse_count,
+    parse_group,
+    parse_hooks,
+    parse_mark,
+    parse_snaplen,
+    parse_vlans,
+)
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
 
@@ -152,3 +161,26 @@ def test_a_size_to_stop_at_begins_a_new_file_where_files_are_rotated():
     rotated = file_rules(["packets:9"], RotationRules(), RetentionRules(), stop)
     assert (alone[0], alone[2]) == (RotationRules(), stop)
     assert (rotated[0], rotated[2]) == (RotationRules(size_bytes=5000, packets=9), StopRules())
+
+
+@pytest.mark.parametrize(
+    ("text", "vlans"),
+    [
+        ("5", VlanSet(frozenset({5}))),
+        ("5,7-9,none", VlanSet(frozenset({5, 7, 8, 9}), untagged=True)),
+        ("none", VlanSet(frozenset(), untagged=True)),
+        ("0-4095", VlanSet(frozenset(range(4096)))),
+    ],
+)
+def test_vlans(text, vlans):
+    """IDs, ranges and `none` make a set."""
+    assert parse_vlans(text) == vlans
+
+
+@pytest.mark.parametrize("text", ["", "5,", "4096", "9-7", "5-", "-5", "None", "5 7", "0x5"])
+def test_no_vlans(text):
+    """Anything else is refused, with an example."""
+    with pytest.raises(
+        UsageError, match="is not a VLAN; say IDs from 0 to 4095, ranges and none, as in 5,7-9,none"
+    ):
+        parse_vlans(text)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pcapng import FileScanner
 
 from capfix.errors import EncodeError, FormatError, TruncatedError
+from capfix.wire import pcapng
 from capfix.wire.numbers import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL
 from capfix.wire.pcapng import (
     BLOCK_LIMIT,
@@ -142,3 +143,14 @@ def test_a_name_that_is_no_utf8_is_written_out() -> None:
     (interface,) = list(FileScanner(io.BytesIO(encode_section_header("", "", "") + block)))[1:]
     assert interface.options["if_name"] == r"v\udce9th"
     assert encode_comment(name) == encode_option(OPT_COMMENT, rb"v\udce9th")
+
+
+def test_long_texts_of_an_interface_are_cut():
+    """No text is too long for an interface block: the filter keeps its beginning, in whole characters."""
+    block = pcapng.encode_interface_description(
+        pcapng.InterfaceDescription("n" * 70000, 1, "d" * 70000, filter="\u00fc" * 70000)
+    )
+    assert len(block) <= pcapng.BLOCK_LIMIT
+    options = dict(pcapng.decode_options(pcapng.decode_block(memoryview(block), 0).body[8:]))
+    assert options[pcapng.IF_FILTER] == b"\0" + ("\u00fc" * 2046).encode() + b"..."
+    assert len(options[pcapng.IF_NAME]) == len(options[pcapng.IF_DESCRIPTION]) == 65535
