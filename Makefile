@@ -1,6 +1,8 @@
 # Every target does its own set-up: `tools/setup` makes .venv, builds capfix into it, and is quick when nothing changed.
 
-.PHONY: demo test test-service soak lint bench clean
+PURE = capfix/errors.py,capfix/units.py,capfix/wire/*,capfix/filters/*,capfix/framing*,capfix/rotation/*,capfix/transcode/*
+
+.PHONY: demo test coverage test-service soak lint bench clean
 
 demo:
 	@tools/setup
@@ -9,6 +11,13 @@ demo:
 test:
 	@tools/setup
 	@.venv/bin/python -m pytest
+
+# The unit tests, and what they reach, branches included; the pure rooms must be reached
+coverage:
+	@tools/setup
+	@.venv/bin/python -m coverage run -m pytest -q tests/unit
+	@.venv/bin/python -m coverage report
+	@.venv/bin/python -m coverage report --include='$(PURE)' --fail-under=95 | tail -n 1
 
 test-service:
 	@tools/test-service
