@@ -14,7 +14,8 @@ from capfix.filters.expressions import Node, Text
 from capfix.filters.fitting import Reading, View
 from capfix.filters.instructions import MAX_INSTRUCTIONS, Program
 from capfix.filters.pieces import CompileText, in_pieces
-from capfix.filters.vlans import VlanSet, outer_tag_choice
+from capfix.filters.vlan_set import VlanSet
+from capfix.filters.vlans import outer_tag_choice
 
 _SYNTAX_ERROR: Final = "syntax error"
 # What can follow a word of an expression, and what the whole can then end with: enough to complete any beginning

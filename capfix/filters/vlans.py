@@ -1,21 +1,10 @@
 """Which VLANs to take, by the outer tag of a packet."""
 
-from dataclasses import dataclass
-
 from capfix.filters import composition, fitting
 from capfix.filters import instructions as bpf
 from capfix.filters.fitting import Reading
 from capfix.filters.instructions import Program, statement
-
-LAST_VLAN_ID = 4095
-
-
-@dataclass(frozen=True)
-class VlanSet:
-    """VLAN IDs from 0, which a priority tag has, to 4095; `untagged` takes packets without a tag, too."""
-
-    ids: frozenset[int]
-    untagged: bool = False
+from capfix.filters.vlan_set import LAST_VLAN_ID, VlanSet
 
 
 def outer_tag_choice(

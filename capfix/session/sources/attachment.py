@@ -11,7 +11,6 @@ from capfix.kernel.socket_filter import ACCEPT_ALL, REFUSE_ALL
 from capfix.options.interface_names import is_pattern
 from capfix.options.run import ANY_NAME
 from capfix.wire.numbers import ARPHRD_ETHER
-from capfix.wire.rtnetlink import LinkEvent
 
 
 class Scope(Enum):
@@ -73,12 +72,9 @@ class Attachment:
         return set(self._links)
 
     @property
-    def links(self) -> tuple[LinkEvent, ...]:
-        """The same, as events that say that they are there."""
-        return tuple(
-            LinkEvent(link.ifindex, link.name, True, link.is_up, link.hardware_type, link.mac, link.kind)
-            for link in self._links.values()
-        )
+    def links(self) -> tuple[Link, ...]:
+        """The same, with what is known of them."""
+        return tuple(self._links.values())
 
     def is_attached(self, name: str) -> bool:
         """Return whether packets can come from a name or pattern."""

@@ -13,10 +13,10 @@ from capfix.runtime.loop import Loop
 from capfix.runtime.report import Report
 from capfix.session.sources.attachment import Scope
 from capfix.session.sources.packet import PacketSource
-from capfix.wire.rtnetlink import LinkEvent
 
 if TYPE_CHECKING:
     from capfix.session.sources.following import LinkFollower
+    from capfix.wire.rtnetlink import LinkEvent
 
 GONE_INTERVAL_S: Final = 1.0  # how often an interface that is down is looked for
 
@@ -118,7 +118,7 @@ class Attachments:
         self._report.tell(NOT_FOLLOWED(reason=str(error)))
         self._trouble()
 
-    def _attach(self, event: LinkEvent) -> None:
+    def _attach(self, event: "LinkEvent") -> None:
         if self._is_stopped:
             return
         now_ns = time.time_ns()
@@ -136,17 +136,17 @@ class Attachments:
         self._report.tell(CAME(interface=event.name, ifindex=event.ifindex))
         self.look_for_error()
 
-    def _wanted_for(self, event: LinkEvent) -> tuple[str, ...]:
+    def _wanted_for(self, event: "LinkEvent") -> tuple[str, ...]:
         assert self._follower is not None
         return self._follower.wanted.wanted_for(event)
 
-    def _renew(self, event: LinkEvent) -> None:
+    def _renew(self, event: "LinkEvent") -> None:
         if self._source.attachment.scope is Scope.ALL:
             return
         with contextlib.suppress(CaptureError):  # gone by now
             self._source.renew(read_link(event.ifindex))
 
-    def _detach(self, event: LinkEvent) -> None:
+    def _detach(self, event: "LinkEvent") -> None:
         if self._is_stopped:
             return
         now_ns = time.time_ns()
@@ -159,7 +159,7 @@ class Attachments:
         if self._source.attachment.scope is not Scope.ALL:
             self._tell_gone(event)
 
-    def _tell_gone(self, event: LinkEvent) -> None:
+    def _tell_gone(self, event: "LinkEvent") -> None:
         is_named = not all(map(is_pattern, self._wanted_for(event)))
         if self._patience.waits or (not is_named and self._source.attachment.ifindexes):
             self._report.tell(GONE(interface=event.name))

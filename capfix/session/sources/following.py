@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from capfix.errors import CaptureError
 from capfix.kernel.link_events import LinkEvents
+from capfix.kernel.links import Link
 from capfix.runtime.loop import Loop
 from capfix.session.sources.known_links import KnownLinks
 from capfix.session.sources.wanted_links import WantedLinks
@@ -43,7 +44,7 @@ class LinkFollower:
         self._calls: LinkCalls | None = None
         known.catch_up = self._read
 
-    def start(self, calls: LinkCalls, attached: Sequence[LinkEvent] = ()) -> None:
+    def start(self, calls: LinkCalls, attached: Sequence[Link] = ()) -> None:
         """Begin to call: at once for what is there already, and for what is gone of the links `attached` to."""
         self._calls = calls
         self._loop.add_reader(self._events.fileno(), self._read)
@@ -52,7 +53,7 @@ class LinkFollower:
         present = {link.ifindex for link in self.wanted.present}
         for link in attached:
             if link.ifindex not in present:
-                calls.gone(link)
+                calls.gone(LinkEvent(link.ifindex, link.name, False, False, link.hardware_type))
 
     def close(self) -> None:
         """Follow links no more."""

@@ -1,11 +1,13 @@
 """The interfaces that a capture has heard of, to name packets by even when theirs is gone."""
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from capfix.errors import CaptureError
 from capfix.kernel.links import Link, read_link
-from capfix.wire.rtnetlink import LinkEvent
+
+if TYPE_CHECKING:
+    from capfix.wire.rtnetlink import LinkEvent
 
 REMEMBERED: Final = 1024  # of those that are gone; their packets may still be in the ring
 
@@ -23,7 +25,7 @@ class KnownLinks:
         self._links[link.ifindex] = link
         self._gone.pop(link.ifindex, None)
 
-    def apply(self, event: LinkEvent) -> None:
+    def apply(self, event: "LinkEvent") -> None:
         """Take note of what an event tells."""
         if event.present:
             self.remember(link_of(event))
@@ -49,7 +51,7 @@ class KnownLinks:
         return link if known is None or link.name == known.name else known
 
 
-def link_of(event: LinkEvent) -> Link:
+def link_of(event: "LinkEvent") -> Link:
     """Return what an event says of a link."""
     return Link(
         name=event.name,

@@ -17,7 +17,7 @@ from capfix.filters.selection import (
     expression_program,
     selection_program,
 )
-from capfix.filters.vlans import VlanSet
+from capfix.filters.vlan_set import VlanSet
 from capfix.kernel import libpcap, socket_filter
 from capfix.lab.namespace import NetworkNamespace
 from tests.support.selection_traffic import (

@@ -3,7 +3,7 @@
 import pytest
 
 from capfix.errors import UsageError
-from capfix.filters.vlans import VlanSet
+from capfix.filters.vlan_set import VlanSet
 from capfix.options.dumpcap import StopRules
 from capfix.options.run import RunOptions
 from capfix.options.values import (

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from capfix.kernel.links import find_ifindex, read_link
+from capfix.kernel.links import Link, find_ifindex, read_link
 from capfix.lab import NetworkNamespace
 from capfix.runtime.loop import Loop
 from capfix.session.sources.following import LinkCalls, LinkFollower
@@ -28,7 +28,7 @@ class Following:
         self.follower = LinkFollower(self.loop, self.known, wanted)
         self.told: list[tuple[str, str]] = []
 
-    def start(self, attached: Sequence[LinkEvent] = ()) -> None:
+    def start(self, attached: Sequence[Link] = ()) -> None:
         def note(what: str, event: LinkEvent) -> None:
             self.told.append((what, event.name))
 
@@ -77,10 +77,9 @@ def test_what_went_before_following_began_is_called_for() -> None:
     """Between the look at a link and the first list nothing is lost."""
     ip("link add tun1 type ifb")
     link = read_link(find_ifindex("tun1"))
-    attached = LinkEvent(link.ifindex, link.name, True, False, link.hardware_type)
     ip("link del tun1")
     following = Following("tun1")
-    following.start([attached])
+    following.start([link])
     assert following.turn() == [("gone", "tun1")]
     following.follower.close()
 
