@@ -14,6 +14,7 @@ import pytest
 from pcapng.blocks import EnhancedPacket
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
+from capfix.wire.link_types import LINK_TYPES
 from tests.end_to_end.test_run import EACH_WAY, exchange, expected
 from tests.support.capturing import TIMEOUT, Capture, capture, packets, refused, statistics, tshark
 from tests.support.lab_b import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
@@ -56,7 +57,7 @@ def ruleset(namespace: NetworkNamespace) -> str:
         ).stdout
 
 
-@pytest.mark.parametrize("link", ["sll", "sll2", "ethernet"])
+@pytest.mark.parametrize("link", LINK_TYPES)
 def test_a_tunnel_s_inner_packets_are_captured(tunnel: BypassingTunnel, tmp_path: Path, link: str) -> None:
     """Every one, both ways, with the right interface and direction, in each framing; the rules go with the end."""
     file = tmp_path / "out.pcapng"

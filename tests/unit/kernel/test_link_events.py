@@ -65,7 +65,11 @@ def test_a_link_that_lived_for_no_time_is_told_with_its_name_and_address(events:
 
 def test_alternative_names_are_told(events: LinkEvents) -> None:
     """A link has as many names as it was given. The kernel tells of them at once only where it is up."""
-    ip("link add va type ifb", "link set va up", "link property add dev va altname uplink altname to-the-office")
+    ip(
+        "link add va type ifb",
+        "link set va up",
+        "link property add dev va altname uplink altname to-the-office",
+    )
     told = until(events, lambda links: any(link.alternative_names for link in links))
     assert told[-1].alternative_names == ("uplink", "to-the-office")
 
