@@ -7,13 +7,10 @@ at multiples of 8.
 from array import array
 from typing import Final
 
-import cython
-
 OWN_KNOWN: Final = 6
 PEER: Final = 8
 PEER_KNOWN: Final = 14
-
-_ROW: Final = 16
+ROW_LENGTH: Final = 16
 
 
 class InterfaceAddresses:
@@ -24,17 +21,11 @@ class InterfaceAddresses:
 
     def forget(self) -> None:
         """Know nothing."""
-        self.rows = array("B", bytes(_ROW))
+        self.rows = array("B", bytes(ROW_LENGTH))
 
     def set(self, row: int, own_mac: bytes | None) -> None:
         """Begin with `row`, an existing one or the next: its own address, 6 bytes or None, and no peer's."""
-        rows = array("B", bytes(self.rows).ljust((row + 1) * _ROW, b"\0"))
+        rows = array("B", bytes(self.rows).ljust((row + 1) * ROW_LENGTH, b"\0"))
         known = own_mac + b"\x01" if own_mac is not None else b""
-        rows[row * _ROW : (row + 1) * _ROW] = array("B", known.ljust(_ROW, b"\0"))
+        rows[row * ROW_LENGTH : (row + 1) * ROW_LENGTH] = array("B", known.ljust(ROW_LENGTH, b"\0"))
         self.rows = rows
-
-    def row(self, row: cython.Py_ssize_t) -> cython.p_uchar:
-        """Return the bytes of a row, good until the next `set`."""
-        if cython.compiled:
-            return cython.address(self.rows[row * _ROW])
-        return memoryview(self.rows)[row * _ROW :]

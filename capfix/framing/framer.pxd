@@ -13,7 +13,7 @@ cdef unsigned int ARPHRD_ETHER, ARPHRD_LOOPBACK, ETH_P_8021Q, ETH_P_802_2, ETH_P
 cdef int ETH_P_802_3_MIN
 cdef int LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL, LINKTYPE_RAW
 cdef unsigned int PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, PACKET_OUTGOING
-cdef Py_ssize_t OWN_KNOWN, PEER, PEER_KNOWN, MAC_LENGTH
+cdef Py_ssize_t ROW_LENGTH, OWN_KNOWN, PEER, PEER_KNOWN, MAC_LENGTH
 cdef Py_ssize_t _LOCAL, _PEER, _OTHER, _ONES, _GROUP, _MACS_LENGTH
 cdef Py_ssize_t NOT_CARRIED
 
@@ -77,6 +77,7 @@ cdef class Framer:
         unsigned char* known,
     ) noexcept nogil
 
+cdef unsigned char* _row_of(InterfaceAddresses addresses, Py_ssize_t row) noexcept nogil
 cdef PutHeader _put_raw(
     unsigned char* buf, PacketFacts facts, unsigned int protocol, Py_ssize_t inner_tags
 ) noexcept nogil
