@@ -23,7 +23,7 @@ from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
 from capfix.units import parse_duration, parse_size, parse_size_or_percent
 from capfix.wire.ethernet import parse_mac
-from capfix.wire.numbers import LINK_TYPES
+from capfix.wire.link_types import LINK_TYPES
 from capfix.wire.pcapng import SNAPLEN
 
 
@@ -92,7 +92,7 @@ def _add_headers(parser: argparse.ArgumentParser) -> None:
         "--link",
         choices=LINK_TYPES,
         default=DEFAULT_LINK,
-        help="the header to write: Linux cooked (sll, sll2) or ethernet with made-up addresses; default %(default)s",
+        help=f"the header to write: {_link_summaries()}; default %(default)s",
     )
     group.add_argument(
         "--keep-headers",
@@ -320,3 +320,7 @@ def _options(arguments: argparse.Namespace) -> RunOptions:
         quiet=arguments.quiet,
         verbose=arguments.verbose,
     ).checked()
+
+
+def _link_summaries() -> str:
+    return "; ".join(f"{link_type.name}: {link_type.summary}" for link_type in LINK_TYPES.values())

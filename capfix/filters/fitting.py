@@ -223,17 +223,17 @@ def mark_test(value: int, mask: int = 0xFFFFFFFF) -> Program:
     return composition.equals(bpf.SKF_AD_MARK, value, mask)
 
 
-def counting_frames(program: Program, header_size: int) -> Program:
+def counting_frames(program: Program, header_size: int | None) -> Program:
     """Return the program with its packet length being that of the frame as it is written.
 
-    The kernel counts what it shows the filter; this adds a header of `header_size`, 0 for one that is there already,
-    and a VLAN tag where one is put back. Both are counted first of all and remembered, so that no register is
-    disturbed.
+    The kernel counts what it shows the filter; this adds a header of `header_size`, None for one that is there already,
+    and a VLAN tag where one is put back. A size of 0 is no header, and no tag either. Both are counted first of all and
+    remembered, so that no register is disturbed.
 
     Raises:
         UsageError: the program leaves no word of memory free.
     """
-    if not any(_loads_length(instruction) for instruction in program):
+    if header_size == 0 or not any(_loads_length(instruction) for instruction in program):
         return program
     slot = _free_slot(program)
     add_tag = (
@@ -246,11 +246,11 @@ def counting_frames(program: Program, header_size: int) -> Program:
         jump(bpf.JEQ, ETH_P_8021Q, 1, 0),
         jump(bpf.JEQ, ETH_P_8021AD, 0, len(add_tag)),
     )
-    if not header_size:
+    if header_size is None:
         tag_is_lost = (statement(bpf.JMP | bpf.JA, len(add_tag)),)
     counting = (
         statement(bpf.LD | bpf.W | bpf.LEN),
-        statement(bpf.ALU | bpf.ADD | bpf.K, header_size),
+        statement(bpf.ALU | bpf.ADD | bpf.K, header_size or 0),
         statement(bpf.ST, slot),
         _ancillary(bpf.SKF_AD_VLAN_TAG_PRESENT),
         jump(bpf.JEQ, 1, len(tag_is_lost), 0),
@@ -282,8 +282,10 @@ def kernel_limit(snaplen: int, header_size: int, *, with_headers: bool = False) 
     """Return how many bytes of what a socket shows the kernel is to keep, for frames of at most `snaplen`.
 
     `header_size` is that of the link-layer header put before a packet; `with_headers` says that the socket shows the
-    packet's own.
+    packet's own. With a size of 0 the tags that the kernel leaves in the payload are not written, and do not count.
     """
     if with_headers:
         return max(snaplen, ETHERNET_HEADER_SIZE + 2 * TAG_SIZE + LEAST_KEPT)
+    if header_size == 0:
+        return max(snaplen + 2 * TAG_SIZE, LEAST_KEPT)
     return max(snaplen - header_size, LEAST_KEPT)

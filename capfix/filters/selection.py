@@ -168,7 +168,7 @@ def expression_program(
             return fitting.counting_frames(parts.program(fitting.COOKED), header_size)
         return composition.choose(
             fitting.HAS_SOUND_HEADER,
-            fitting.counting_frames(parts.program(fitting.HEADER_KEPT), 0),
+            fitting.counting_frames(parts.program(fitting.HEADER_KEPT), None),
             fitting.counting_frames(parts.program(fitting.HEADER_MISSING), header_size),
         )
     except UsageError as exc:

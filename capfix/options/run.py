@@ -7,7 +7,8 @@ from capfix.errors import ContradictionError
 from capfix.options.interface_names import is_pattern
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
-from capfix.wire.numbers import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, LINK_TYPES
+from capfix.wire.link_types import LINK_TYPES
+from capfix.wire.numbers import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT
 from capfix.wire.pcapng import SNAPLEN
 
 ANY_NAME: Final = "any"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from capfix.session.sources.source import Source
-from capfix.transcode.ring import NO_LIMIT
+from capfix.transcode.stop import NO_LIMIT
 
 # A ring block retires within 50 ms where there is merging, a log group's messages come within 10 ms.
 HOLD_NS: Final = 100_000_000

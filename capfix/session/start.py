@@ -36,7 +36,7 @@ from capfix.session.status import Status
 from capfix.sink.destination import STDOUT_NAME, check_output, is_streaming, open_output, places_to_write
 from capfix.sink.writer import Target
 from capfix.transcode.ring import COMPILED
-from capfix.wire.numbers import LINK_HEADER_SIZES, LINK_TYPES, LINKTYPE_ETHERNET
+from capfix.wire.link_types import LINK_TYPES, LINKTYPE_ETHERNET, LINKTYPE_RAW
 from capfix.wire.pcapng import SNAPLEN
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     if not service.is_there or os.geteuid() == 0:  # else the unit states what is held, and holds to it
         _give_up_privileges(options, report)
 
-    section = Section(LINK_TYPES[options.link], _remarks(options), options.snaplen, options.filter)
+    section = Section(LINK_TYPES[options.link].number, _remarks(options), options.snaplen, options.filter)
     rules = OutputRules(options.file_limits, bool(options.rotation), options.stop_files, streaming)
     output = Output(loop, _target(options, report), SectionContent(section, sources), rules, report)
     # A ring block that began to fill retires at the second run of its timer at the latest
@@ -246,7 +246,7 @@ def _filter(options: RunOptions, report: Report) -> "Program | None":
     # Both directions are all that there is: the transcoder leaves out, and counts, the loopback interface's copies
     direction = None if options.direction == "inout" else options.direction
     selection = Selection(options.filter, options.mark, direction, options.snaplen)
-    header_size = LINK_HEADER_SIZES[LINK_TYPES[options.link]]
+    header_size = LINK_TYPES[options.link].header_size
     program = selection_program(selection, header_size, compiler(), with_headers=options.keep_headers)
     if program is not None:
         report.tell(FILTER(program=program_text(program)))
@@ -255,7 +255,9 @@ def _filter(options: RunOptions, report: Report) -> "Program | None":
 
 def _remarks(options: RunOptions) -> Iterator[str]:
     """Yield notes on everything in the file that capfix made up, for the descriptions of the interfaces."""
-    if LINK_TYPES[options.link] == LINKTYPE_ETHERNET:
+    if LINK_TYPES[options.link].number == LINKTYPE_RAW:
+        yield "link-layer headers left out, VLAN tags with them"
+    if LINK_TYPES[options.link].number == LINKTYPE_ETHERNET:
         yield describe_fakes(
             (
                 ("peer", options.peer_mac or PEER_FAKE),

@@ -1,18 +1,19 @@
-"""The hot path of the other source: NFLOG messages as one read returned them in, enhanced packet blocks out.
+"""From netfilter's log to enhanced packet blocks.
 
-Compiled. Headers and blocks are made as for the packets of a ring. What netfilter says otherwise is told here:
+Compiled. Frames and blocks are made as for the packets of a ring. What netfilter says otherwise is told here:
 
 - The interface and the direction come from the hook: in at prerouting and input, out at output and postrouting. A
   forwarded packet is inbound where it came in by a wanted interface, else outbound where it leaves by one.
 - Only packets from outside carry a time. One without gets that of the next packet in the same read that has one,
   since it was logged before, else that of the read: the latest it can have been, and answers stay behind questions.
 - Where packets are merged with a tap's, none goes back in time by the little that the time of a read may be late.
-- The original length is the IP header's where that is more than was copied.
+- The original length is the IP header's where that is more than was copied; a jumbogram's is its option's.
+- Netfilter does not say which checksums were left to a device. Where they are to be completed, one that holds the sum
+  of the pseudo-header is taken for unfinished: a right one that happens to hold it is computed to the same value.
 - A filter that the kernel would run for a packet socket is run here, on the same view of a packet.
 - A gap in the sequence numbers is packets lost, to be told on the next packet written.
 """
 
-from array import array
 from typing import Final
 
 import cython
@@ -25,13 +26,10 @@ from capfix.filters.instructions import (
     SKF_AD_PROTOCOL,
     Program,
 )
-from capfix.transcode.ring import Stop
-from capfix.wire.netlink import MESSAGE_HEADER
-from capfix.wire.nflog import MESSAGE_PACKET
+from capfix.transcode.stop import NO_LIMIT, Stop
 from capfix.wire.numbers import (
     ARPHRD_ETHER,
     ETH_P_IP,
-    ETH_P_IPV6,
     HOOK_FORWARD,
     HOOK_OUTPUT,
     HOOK_POSTROUTING,
@@ -40,90 +38,158 @@ from capfix.wire.numbers import (
     PACKET_MULTICAST,
     PACKET_OUTGOING,
 )
-from capfix.wire.pcapng import SNAPLEN
 
 if not cython.compiled:  # the .pxd file has them otherwise
     from capfix.filters.machine import Machine
     from capfix.framing import Framer
     from capfix.transcode.duplicates import SeenPackets
-    from capfix.transcode.ring import Transcoder
-    from capfix.wire.ip import is_ipv4_group, is_ipv6_group
+    from capfix.transcode.log_messages import LogMessages
+    from capfix.transcode.packet import PacketWriter
+    from capfix.wire.facts import PacketFacts
+    from capfix.wire.ip import is_ipv4_group, is_ipv6_group, packet_length
     from capfix.wire.nflog import PacketFields, has_trusted_header
-    from capfix.wire.nflog import read_packet as read_packet_message
 
 _DONE: Final = int(Stop.DONE)
 _UNKNOWN_INTERFACE: Final = int(Stop.UNKNOWN_INTERFACE)
 _LIMIT_REACHED: Final = int(Stop.LIMIT_REACHED)
 _LATER: Final = int(Stop.LATER)
 
-_MESSAGE_HEADER_LENGTH: Final = MESSAGE_HEADER.size
-_IGNORED: Final = 0xFFFFFFFF  # an interface id that stands for: leave its packets out
 _DISORDER_NS: Final = 100_000_000  # more than a read is late
-_SEQUENCE_MASK: Final = 0xFFFFFFFF  # sequence numbers have 32 bits
 
 
-class NflogTranscoder(Transcoder):
+class NetfilterTranscoder:
     """Turns the packets of one log group into enhanced packet blocks, but for those that a tap has delivered.
 
-    Of the packets read, `lost` counts what the sequence numbers lack, `other_interfaces` those of interfaces nobody
-    asked for, which only foreign rules log, and `duplicates` those that were `seen`. Of all of them only those are
-    written that `program`, made for a SOCK_DGRAM socket, accepts. `malformed_blocks` counts
-    messages that could not be read. `receipt_ns`, nanoseconds since 1970, is the caller's to set.
+    `packets` writes and counts them. Of the packets read, `lost` counts what the sequence numbers lack,
+    `other_interfaces` those of interfaces nobody asked for, which only foreign rules log, and `duplicates` those that
+    were `seen`. Of all of them only those are written that `program`, made for a SOCK_DGRAM socket, accepts.
+    `malformed_blocks` counts messages that could not be read. With `merging` no packet goes back in time by the little
+    that a read may be late. `receipt_ns`, nanoseconds since 1970, and `until_ns`, from which on packets are held back,
+    are the caller's to set.
     """
 
     def __init__(
         self,
-        framer: Framer,
-        snaplen: int = SNAPLEN,
+        packets: PacketWriter,
         merging: bool = False,
         seen: SeenPackets | None = None,
         program: Program | None = None,
-        keep_loopback_copies: bool = False,
     ) -> None:
-        super().__init__(framer, snaplen, keep_loopback_copies=keep_loopback_copies)
+        self.packets = packets
+        self.stopped_for = _DONE
+        self.until_ns = NO_LIMIT
+        self.waiting_ns = 0
+        self.unknown_ifindex = 0
+        self.other_interfaces = 0
+        self._messages = LogMessages()
         self._machine = Machine(program) if program is not None else None
+        self._seen = seen
+        self._facts = PacketFacts()
+        self._facts.checksum_untold = True
         self._merging = merging
         self._last_ns = 0
-        self._seen = seen
-        self.logged = 0
-        self.lost = 0
-        self.duplicates = 0
-        self.other_interfaces = 0
-        self._fields = PacketFields()
-        self._ahead = PacketFields()
-        self._next_sequence = 0  # the kernel counts from 0 when a group is bound
-        self.receipt_ns = 0
-        self._bound_ns = 0
-        self._bound_at = 0
-        self._is_read = False
 
-    def forget_interfaces(self) -> None:
-        """Know no interface any more: a new section begins, where each needs a block of its own."""
-        super().forget_interfaces()
-        self._hardware_types = array("H", [0])
+    @property
+    def framer(self) -> Framer:
+        """What decides the headers."""
+        return self.packets.frames.framer
+
+    @property
+    def written(self) -> int:
+        """How many packets were written."""
+        return self.packets.written
+
+    @property
+    def loopback_copies(self) -> int:
+        """How many outgoing copies of the loopback interface were left out."""
+        return self.packets.loopback_copies
+
+    @property
+    def not_carried(self) -> int:
+        """How many packets the link type has no honest header for."""
+        return self.packets.not_carried
+
+    @property
+    def pending_drops(self) -> int:
+        """How many lost packets wait to be told on the next one written."""
+        return self.packets.pending_drops
 
     def add_interface(
         self, ifindex: int, interface_id: int, mac: bytes | None, hardware_type: int = 0
     ) -> None:
-        """Write packets of `ifindex` as of interface block `interface_id`.
+        """Write packets of an interface from now on; see InterfaceTable.add."""
+        self.packets.interfaces.add(ifindex, interface_id, mac, hardware_type)
 
-        `hardware_type` is an ARPHRD_ number, which the messages of outgoing packets lack. The rest is as for a ring.
-        """
-        super().add_interface(ifindex, interface_id, mac)
-        types = array("H", list(self._hardware_types) + [0] * (len(self._rows) - len(self._hardware_types)))
-        types[self._rows[ifindex]] = hardware_type
-        self._hardware_types = types
+    def forget_interfaces(self) -> None:
+        """Know no interface any more; see InterfaceTable.forget."""
+        self.packets.interfaces.forget()
+
+    def delivered(self, ifindex: int) -> int:
+        """Return how many packets of an interface were written since interfaces were last forgotten."""
+        return self.packets.interfaces.delivered(ifindex)
 
     def ignore_interface(self, ifindex: int) -> None:
-        """Leave packets of `ifindex` out, and count them."""
-        self.add_interface(ifindex, _IGNORED, None)
+        """Leave packets of an interface out, and count them."""
+        self.packets.interfaces.ignore(ifindex)
 
-    def start(self, block: memoryview, drops: int = 0) -> None:
+    @property
+    def logged(self) -> int:
+        """How many packets were logged and read."""
+        return self._messages.sequence.logged
+
+    @property
+    def lost(self) -> int:
+        """How many packets are missing between those that were read."""
+        return self._messages.sequence.lost
+
+    @property
+    def duplicates(self) -> int:
+        """How many packets were left out because the tap has delivered them."""
+        return 0 if self._seen is None else self._seen.taken
+
+    @property
+    def malformed_blocks(self) -> int:
+        """How many messages could not be read."""
+        return self._messages.malformed
+
+    @property
+    def receipt_ns(self) -> int:
+        """When the read begun last was made, in nanoseconds since 1970."""
+        return self._messages.receipt_ns
+
+    @receipt_ns.setter
+    def receipt_ns(self, time_ns: int) -> None:
+        self._messages.receipt_ns = time_ns
+
+    def start(self, messages: memoryview, drops: int = 0) -> None:
         """Begin with what one read returned, at `receipt_ns`. `drops` is for rings: here messages are numbered."""
-        self._at = 0
-        self._end = len(block)
-        self._bound_at = 0
-        self._is_read = False
+        self._messages.start(len(messages))
+
+    def convert(
+        self,
+        messages: cython.const[cython.uchar][::1],  # type: ignore[valid-type]
+        out: cython.uchar[::1],
+        at: cython.Py_ssize_t,
+        limit: cython.longlong = NO_LIMIT,
+        options: cython.const[cython.uchar][::1] = b"",  # type: ignore[valid-type]
+    ) -> cython.Py_ssize_t:
+        """Convert packets of the read begun last into `out` from `at`; return where the output ends.
+
+        The arguments, and what holds afterwards, are those of RingTranscoder.convert.
+        """
+        room: cython.Py_ssize_t = len(out)
+        options_length: cython.Py_ssize_t = len(options)
+        if cython.compiled:
+            buf: cython.p_uchar = cython.cast(cython.p_uchar, cython.address(messages[0]))
+            out_buf: cython.p_uchar = cython.address(out[0])
+            options_buf: cython.p_uchar = cython.NULL
+            if options_length:
+                options_buf = cython.cast(cython.p_uchar, cython.address(options[0]))
+            with cython.nogil:
+                at = self._convert(buf, out_buf, at, room, limit, options_buf, options_length)
+        else:
+            at = self._convert(messages, out, at, room, limit, options, options_length)
+        return at
 
     def _convert(
         self,
@@ -135,66 +201,76 @@ class NflogTranscoder(Transcoder):
         options: cython.p_uchar,
         options_length: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
-        before: cython.Py_ssize_t
-        next_at: cython.Py_ssize_t
+        end: cython.Py_ssize_t
         self.stopped_for = _DONE
-        while self._at < self._end:
-            if limit == 0:
+        while True:
+            # The limit goes first: a packet that is found counts as read, and may be the next call's
+            if limit == 0 and self._messages.is_left():
                 self.stopped_for = _LIMIT_REACHED
                 break
-            next_at = self._read(buf)
-            if self._is_read:
-                if not self._choose_interface():
+            if not self._messages.find(buf):
+                break
+            self._take_gap()
+            if not self._choose_interface(self._messages.fields):
+                self.stopped_for = _UNKNOWN_INTERFACE
+                break
+            if self._is_to_be_written(buf):
+                if self._facts.timestamp_ns >= self.until_ns:
+                    self.waiting_ns = self._facts.timestamp_ns
+                    self.stopped_for = _LATER
                     break
-                if self._is_wanted(self._facts.ifindex):
-                    self._set_link_facts(buf)
-                    if not self._is_chosen(buf):
-                        self._is_read = False
-                        self._at = next_at
-                        continue
-                    self._facts.timestamp_ns = self._time(buf, next_at)
-                    if self._merging:
-                        self._keep_order()
-                    if self._facts.timestamp_ns >= self.until_ns:
-                        self.waiting_ns = self._facts.timestamp_ns
-                        self.stopped_for = _LATER
+                self._last_ns = self._facts.timestamp_ns
+                if not self._is_duplicate(buf):
+                    end = self.packets.put_packet(buf, self._facts, out, at, room, options, options_length)
+                    if end < 0:
+                        self.stopped_for = cython.cast(cython.int, -end)
+                        self.unknown_ifindex = self._facts.ifindex
                         break
-                    self._last_ns = self._facts.timestamp_ns
-                    if self._is_duplicate(buf):
-                        self._is_read = False
-                        self._at = next_at
-                        continue
-                    before = at
-                    at = self.put_packet(buf, self._facts, out, at, room, options, options_length)
-                    if self.stopped_for != _DONE:
-                        break
-                    if at != before:
+                    if end != at:
                         limit -= 1
                         options_length = 0
-                else:
-                    self.other_interfaces += 1
-            self._is_read = False
-            self._at = next_at
+                    at = end
+            self._messages.pass_over()
         return at
 
-    def _read(self, buf: cython.p_uchar) -> cython.Py_ssize_t:
-        """Read the message at the current place and return where the next one is.
+    def _take_gap(self) -> cython.void:
+        """Have the next packet written tell what was lost before the one found, once."""
+        self.packets.pending_drops += self._messages.gap
+        self._messages.gap = 0
 
-        A packet is then in `_fields`, and `_is_read` is set; it stays so while the packet waits to be written.
-        """
-        payload_at: cython.Py_ssize_t = self._at + _MESSAGE_HEADER_LENGTH
-        length: cython.Py_ssize_t = _message_length(buf, self._at, self._end)
-        if length == 0:
-            self.malformed_blocks += 1
-            return self._end
-        if not self._is_read and _is_packet(buf, self._at):
-            if read_packet_message(buf, payload_at, self._at + length, self._fields) == 0:
-                self._count_gap()
-                self.logged += 1
-                self._is_read = True
-            else:
-                self.malformed_blocks += 1
-        return self._at + _aligned(length)
+    def _choose_interface(self, fields: PacketFields) -> cython.bint:
+        """Set interface and packet type by the hook; False when `unknown_ifindex` has to be made known first."""
+        incoming: cython.uint = fields.in_ifindex
+        outgoing: cython.uint = fields.out_ifindex
+        hook: cython.int = fields.hook
+        self._facts.packet_type = PACKET_HOST
+        self._facts.ifindex = incoming
+        if hook in (HOOK_OUTPUT, HOOK_POSTROUTING) or incoming == 0:
+            self._facts.packet_type = PACKET_OUTGOING
+            self._facts.ifindex = outgoing
+        if self.packets.interfaces.find(self._facts.ifindex) < 0:
+            self.unknown_ifindex = self._facts.ifindex
+            return False
+        if hook == HOOK_FORWARD and outgoing and not self.packets.interfaces.is_wanted(incoming):
+            if self.packets.interfaces.find(outgoing) < 0:
+                self.unknown_ifindex = outgoing
+                return False
+            self._facts.packet_type = PACKET_OUTGOING
+            self._facts.ifindex = outgoing
+        return True
+
+    def _is_to_be_written(self, buf: cython.p_uchar) -> cython.bint:
+        """Set the other facts of a packet of a wanted interface; False where it is none, or not chosen."""
+        if not self.packets.interfaces.is_wanted(self._facts.ifindex):
+            self.other_interfaces += 1
+            return False
+        self._set_link_facts(buf, self._messages.fields)
+        if not self._is_chosen(buf):
+            return False
+        self._facts.timestamp_ns = self._messages.time(buf)
+        if self._merging:
+            self._keep_order()
+        return True
 
     def _is_chosen(self, buf: cython.p_uchar) -> cython.bint:
         """Ask the filter, if there is one."""
@@ -203,7 +279,7 @@ class NflogTranscoder(Transcoder):
         self._machine.set_ancillary(SKF_AD_PROTOCOL, self._facts.protocol)
         self._machine.set_ancillary(SKF_AD_PKTTYPE, self._facts.packet_type)
         self._machine.set_ancillary(SKF_AD_IFINDEX, self._facts.ifindex)
-        self._machine.set_ancillary(SKF_AD_MARK, self._fields.mark)
+        self._machine.set_ancillary(SKF_AD_MARK, self._messages.fields.mark)
         self._machine.set_ancillary(SKF_AD_HATYPE, self._facts.hardware_type)
         verdict: cython.uint = self._machine.run(
             buf, self._facts.payload_at, self._facts.captured_length, self._facts.original_length
@@ -216,130 +292,32 @@ class NflogTranscoder(Transcoder):
             self._facts.timestamp_ns = self._last_ns
 
     def _is_duplicate(self, buf: cython.p_uchar) -> cython.bint:
-        if self._seen is None or not self._seen.take(buf, self._facts, self._fields.hook):
-            return False
-        self.duplicates += 1
-        return True
+        return self._seen is not None and self._seen.take(buf, self._facts, self._messages.fields.hook)
 
-    def _count_gap(self) -> cython.void:
-        sequence: cython.uint
-        gap: cython.uint
-        if self._fields.sequence < 0:
-            return
-        sequence = cython.cast(cython.uint, self._fields.sequence)
-        gap = (sequence - self._next_sequence) & _SEQUENCE_MASK
-        if gap >> 31 == 0:  # more is a step back
-            self.pending_drops += gap
-            self.lost += gap
-        self._next_sequence = (sequence + 1) & _SEQUENCE_MASK
-
-    def _choose_interface(self) -> cython.bint:
-        """Set interface and packet type by the hook; False when an interface has to be made known first."""
-        incoming: cython.uint = self._fields.in_ifindex
-        outgoing: cython.uint = self._fields.out_ifindex
-        hook: cython.int = self._fields.hook
-        self._facts.packet_type = PACKET_HOST
-        self._facts.ifindex = incoming
-        if hook in (HOOK_OUTPUT, HOOK_POSTROUTING) or incoming == 0:
-            self._facts.packet_type = PACKET_OUTGOING
-            self._facts.ifindex = outgoing
-        if self._find(self._facts.ifindex) < 0:
-            self.unknown_ifindex = self._facts.ifindex
-            self.stopped_for = _UNKNOWN_INTERFACE
-            return False
-        if hook == HOOK_FORWARD and outgoing and not self._is_wanted(incoming):
-            if self._find(outgoing) < 0:
-                self.unknown_ifindex = outgoing
-                self.stopped_for = _UNKNOWN_INTERFACE
-                return False
-            self._facts.packet_type = PACKET_OUTGOING
-            self._facts.ifindex = outgoing
-        return True
-
-    def _is_wanted(self, ifindex: cython.uint) -> cython.bint:
-        row: cython.Py_ssize_t = self._find(ifindex)
-        return row >= 0 and self._interface_ids[row] != _IGNORED
-
-    def _set_link_facts(self, buf: cython.p_uchar) -> cython.void:
-        trusted: cython.bint = has_trusted_header(buf, self._fields)
+    def _set_link_facts(self, buf: cython.p_uchar, fields: PacketFields) -> cython.void:
+        trusted: cython.bint = has_trusted_header(buf, fields)
+        place: cython.Py_ssize_t = self._messages.place()
         length: cython.Py_ssize_t
-        self._facts.protocol = self._fields.hw_protocol
-        self._facts.payload_at = self._fields.payload_at if self._fields.payload_at >= 0 else self._at
-        self._facts.captured_length = cython.cast(cython.uint, self._fields.payload_length)
-        length = _ip_length(
-            buf, self._facts.payload_at, self._fields.payload_length, self._fields.hw_protocol
-        )
-        if length < self._fields.payload_length:
-            length = self._fields.payload_length
+        row: cython.Py_ssize_t = self.packets.interfaces.find(self._facts.ifindex)
+        self._facts.protocol = fields.hw_protocol
+        self._facts.payload_at = fields.payload_at if fields.payload_at >= 0 else place
+        self._facts.captured_length = cython.cast(cython.uint, fields.payload_length)
+        length = packet_length(buf, self._facts.payload_at, fields.payload_length, fields.hw_protocol)
+        if length < fields.payload_length:
+            length = fields.payload_length
         self._facts.original_length = cython.cast(cython.uint, length)
-        self._facts.hardware_type = self._hardware_types[self._find(self._facts.ifindex)]
-        self._facts.address_at = self._at  # 8 bytes of a message header, not looked at for length 0
+        self._facts.hardware_type = self.packets.interfaces.hardware_types[row]
+        self._facts.address_at = place  # 8 bytes of a message header, not looked at for length 0
         self._facts.address_length = 0
         if self._facts.packet_type == PACKET_OUTGOING:
             return
-        self._facts.packet_type = _reception(buf, self._fields, trusted)
-        if self._fields.hardware_type >= 0:
-            self._facts.hardware_type = self._fields.hardware_type
+        self._facts.packet_type = _reception(buf, fields, trusted)
+        if fields.hardware_type >= 0:
+            self._facts.hardware_type = fields.hardware_type
         # On Ethernet the address was read out of the same bytes as the header, and is as good.
-        if self._fields.address_at >= 0 and (trusted or self._fields.hardware_type != ARPHRD_ETHER):
-            self._facts.address_at = self._fields.address_at
-            self._facts.address_length = self._fields.address_length
-
-    def _time(self, buf: cython.p_uchar, next_at: cython.Py_ssize_t) -> cython.ulonglong:
-        """Return the packet's time, or the latest it can have been."""
-        length: cython.Py_ssize_t
-        if self._fields.timestamp_ns >= 0:
-            return self._fields.timestamp_ns
-        if self._bound_at > self._at:  # found for a packet before, and still ahead
-            return self._bound_ns
-        self._bound_ns = self.receipt_ns
-        self._bound_at = self._end
-        while next_at < self._end:
-            length = _message_length(buf, next_at, self._end)
-            if length == 0:
-                break
-            if (
-                _is_packet(buf, next_at)
-                and read_packet_message(buf, next_at + _MESSAGE_HEADER_LENGTH, next_at + length, self._ahead)
-                == 0
-                and self._ahead.timestamp_ns >= 0
-            ):
-                if cython.cast(cython.ulonglong, self._ahead.timestamp_ns) < self.receipt_ns:
-                    self._bound_ns = self._ahead.timestamp_ns
-                self._bound_at = next_at
-                break
-            next_at += _aligned(length)
-        return self._bound_ns
-
-
-def _message_length(buf: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """Return the length of the netlink message at `at`, 0 when it does not lie within `end`."""
-    length: cython.Py_ssize_t
-    if end - at < _MESSAGE_HEADER_LENGTH or buf[at + 3] >= 0x80:
-        return 0
-    length = buf[at] | buf[at + 1] << 8 | buf[at + 2] << 16 | buf[at + 3] << 24
-    return length if _MESSAGE_HEADER_LENGTH <= length <= end - at else 0
-
-
-def _aligned(length: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    return (length + 3) & ~3
-
-
-def _is_packet(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.bint:
-    return cython.cast(cython.uint, buf[at + 4] | buf[at + 5] << 8) == MESSAGE_PACKET
-
-
-def _ip_length(
-    buf: cython.p_uchar, at: cython.Py_ssize_t, captured: cython.Py_ssize_t, protocol: cython.int
-) -> cython.Py_ssize_t:
-    """Return how long the IP header says that the packet is, 0 when it does not say."""
-    length: cython.Py_ssize_t
-    if protocol == ETH_P_IP and captured >= 4:
-        return buf[at + 2] << 8 | buf[at + 3]
-    if protocol == ETH_P_IPV6 and captured >= 6:
-        length = buf[at + 4] << 8 | buf[at + 5]
-        return length + 40 if length else 0  # 0 is a jumbogram
-    return 0
+        if fields.address_at >= 0 and (trusted or fields.hardware_type != ARPHRD_ETHER):
+            self._facts.address_at = fields.address_at
+            self._facts.address_length = fields.address_length
 
 
 def _reception(buf: cython.p_uchar, fields: PacketFields, trusted: cython.bint) -> cython.uint:

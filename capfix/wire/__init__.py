@@ -6,5 +6,5 @@ trailing bytes alone. `encode_x` returns bytes, or raises EncodeError before it 
 
 `put_x` is the same rule for the hot path: it writes at an offset into a buffer that its caller has made large
 enough. In a compiled build its buffers are C pointers, else memoryviews: both are indexed alike. Each rule stands
-once: `encode_x` calls `put_x`.
+once: `encode_x` calls `put_x`, and all of them load, store and copy through `memory`.
 """

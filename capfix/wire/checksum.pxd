@@ -1,3 +1,5 @@
+from capfix.wire.c_memory cimport load_be16, put_be16
+
 cdef unsigned int ETH_P_IP, ETH_P_IPV6
 cdef unsigned int IPPROTO_DSTOPTS, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_TCP, IPPROTO_UDP
 

@@ -19,6 +19,9 @@ from capfix.wire.numbers import (
     IPPROTO_UDP,
 )
 
+if not cython.compiled:  # the .pxd file has them otherwise
+    from capfix.wire.memory import load_be16, put_be16
+
 
 def fix_checksums(
     out: cython.p_uchar, at: cython.Py_ssize_t, captured: cython.Py_ssize_t, protocol: cython.uint
@@ -35,7 +38,7 @@ def fix_checksums(
         if captured < 20 or out[at] >> 4 != 4:
             return False
         header = (out[at] & 0x0F) * 4
-        total = out[at + 2] << 8 | out[at + 3]
+        total = load_be16(out, at + 2)
         if header < 20 or total < header or total > captured:
             return False
         if (out[at + 6] & 0x3F) or out[at + 7]:  # more fragments, or not the first
@@ -56,7 +59,7 @@ def _fix_ipv6(out: cython.p_uchar, at: cython.Py_ssize_t, captured: cython.Py_ss
     next_header: cython.uint
     if captured < 40 or out[at] >> 4 != 6:
         return False
-    total = 40 + (out[at + 4] << 8 | out[at + 5])
+    total = 40 + load_be16(out, at + 4)
     if total > captured:
         return False
     next_header = out[at + 6]
@@ -85,13 +88,13 @@ def _fix_transport(
         field = at + 16
     elif ip_protocol == IPPROTO_UDP and length >= 8:
         field = at + 6
-        if (out[at + 4] << 8 | out[at + 5]) != length:
+        if load_be16(out, at + 4) != length:
             return False
     else:
         return False
     pseudo_header = _sum(out, addresses_at, addresses_length) + length + ip_protocol
     # Nothing, and the sum of nothing but ones, are the same number in one's complement
-    if _fold(pseudo_header) % 0xFFFF != cython.cast(cython.uint, out[field] << 8 | out[field + 1]) % 0xFFFF:
+    if _fold(pseudo_header) % 0xFFFF != load_be16(out, field) % 0xFFFF:
         return False
     if out[field] == 0 and out[field + 1] == 0:
         return False  # no checksum at all, which UDP allows
@@ -107,7 +110,7 @@ def _sum(out: cython.p_uchar, at: cython.Py_ssize_t, length: cython.Py_ssize_t) 
     i: cython.Py_ssize_t
     total: cython.ulonglong = 0
     for i in range(0, length - 1, 2):
-        total += out[at + i] << 8 | out[at + i + 1]
+        total += load_be16(out, at + i)
     if length & 1:
         total += out[at + length - 1] << 8
     return total
@@ -121,8 +124,7 @@ def _fold(total: cython.ulonglong) -> cython.uint:
 
 def _put_checksum(out: cython.p_uchar, at: cython.Py_ssize_t, total: cython.ulonglong) -> cython.void:
     checksum: cython.uint = _fold(total) ^ 0xFFFF
-    out[at] = checksum >> 8
-    out[at + 1] = checksum & 0xFF
+    put_be16(out, at, checksum)
 
 
 def with_checksums(packet: bytes, protocol: int) -> bytes:

@@ -1,7 +1,7 @@
+from capfix.wire.c_memory cimport copy, put_u32
+
 cdef Py_ssize_t PACKET_HEADER_LENGTH, FLAGS_OPTION_LENGTH, DROPCOUNT_OPTION_LENGTH, PACKET_TRAILER_LENGTH
 cdef unsigned int ENHANCED_PACKET, EPB_FLAGS, EPB_DROPCOUNT, OPT_ENDOFOPT
-
-cdef void _put_u32(unsigned char* out, Py_ssize_t at, unsigned int value) noexcept nogil
 
 cdef Py_ssize_t put_enhanced_packet(
     unsigned char* out,

@@ -16,16 +16,8 @@ from capfix.wire.pcapng import (
     PACKET_TRAILER_LENGTH,
 )
 
-if cython.compiled:
-    from cython.cimports.libc.string import memcpy
-
-
-def _put_u32(out: cython.p_uchar, at: cython.Py_ssize_t, value: cython.uint) -> cython.void:
-    # One store: written by the byte, gcc 12 gathers the bytes in a vector on the stack and waits for it to be stored
-    if cython.compiled:
-        memcpy(out + at, cython.address(value), 4)
-    else:
-        out[at : at + 4] = (value & 0xFFFFFFFF).to_bytes(4, "little")
+if not cython.compiled:  # the .pxd file has them otherwise
+    from capfix.wire.memory import copy, put_u32
 
 
 def put_enhanced_packet(
@@ -48,35 +40,28 @@ def put_enhanced_packet(
     """
     end: cython.Py_ssize_t = at + PACKET_HEADER_LENGTH + captured_length
     total: cython.Py_ssize_t
-    i: cython.Py_ssize_t
     while (end - at) & 3:
         out[end] = 0
         end += 1
-    for i in range(options_length):
-        out[end + i] = options[i]
-    end += options_length
-    out[end] = EPB_FLAGS
-    out[end + 1] = 0
-    out[end + 2] = 4
-    out[end + 3] = 0
-    _put_u32(out, end + 4, flags)
+    if options_length:  # nearly never: no options means no pointer either
+        copy(out, end, options, 0, options_length)
+        end += options_length
+    put_u32(out, end, EPB_FLAGS | 4 << 16)  # its code, and the length of its value
+    put_u32(out, end + 4, flags)
     end += FLAGS_OPTION_LENGTH
     if dropcount:
-        out[end] = EPB_DROPCOUNT
-        out[end + 1] = 0
-        out[end + 2] = 8
-        out[end + 3] = 0
-        _put_u32(out, end + 4, dropcount)
-        _put_u32(out, end + 8, dropcount >> 32)
+        put_u32(out, end, EPB_DROPCOUNT | 8 << 16)
+        put_u32(out, end + 4, dropcount)
+        put_u32(out, end + 8, dropcount >> 32)
         end += DROPCOUNT_OPTION_LENGTH
     total = end + PACKET_TRAILER_LENGTH - at
-    _put_u32(out, end, OPT_ENDOFOPT)
-    _put_u32(out, end + 4, total)
-    _put_u32(out, at, ENHANCED_PACKET)
-    _put_u32(out, at + 4, total)
-    _put_u32(out, at + 8, interface_id)
-    _put_u32(out, at + 12, timestamp_ns >> 32)
-    _put_u32(out, at + 16, timestamp_ns)
-    _put_u32(out, at + 20, captured_length)
-    _put_u32(out, at + 24, original_length)
+    put_u32(out, end, OPT_ENDOFOPT)
+    put_u32(out, end + 4, total)
+    put_u32(out, at, ENHANCED_PACKET)
+    put_u32(out, at + 4, total)
+    put_u32(out, at + 8, interface_id)
+    put_u32(out, at + 12, timestamp_ns >> 32)
+    put_u32(out, at + 16, timestamp_ns)
+    put_u32(out, at + 20, captured_length)
+    put_u32(out, at + 24, original_length)
     return total

@@ -1,4 +1,4 @@
-cdef class Facts:
+cdef class PacketFacts:
     cdef public unsigned long long timestamp_ns
     cdef public unsigned int protocol
     cdef public unsigned int packet_type
@@ -14,4 +14,5 @@ cdef class Facts:
     cdef public unsigned int vlan_tci
     cdef public bint checksum_not_ready
     cdef public bint checksum_valid
+    cdef public bint checksum_untold
     cdef public bint segmentation_offloaded

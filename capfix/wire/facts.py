@@ -4,7 +4,7 @@ Compiled. One object is filled again for each packet, so that nothing is allocat
 """
 
 
-class Facts:
+class PacketFacts:
     """The kernel's word on one packet that lies in a buffer.
 
     Numbers are in host byte order. `protocol` is sll_protocol, an EtherType or one of Linux's numbers below 0x0600;
@@ -12,7 +12,8 @@ class Facts:
     buffer: 8 address bytes can be read there, `address_length` is the true length and may be larger.
     `header_length` bytes of link-layer header lie just before the payload, 0 where the source leaves it out.
     `captured_length` and `original_length` count the payload, in bytes. `vlan_tpid` is 0 when the kernel stripped no
-    tag. The last three are what a checksum field or an oversized packet means (linux/if_packet.h, tp_status).
+    tag. `checksum_not_ready`, `checksum_valid` and `segmentation_offloaded` are what a checksum field or an oversized
+    packet means (linux/if_packet.h, tp_status); `checksum_untold` is set by a source that says nothing of checksums.
 
     Source: packet(7), sockaddr_ll; linux/if_packet.h, tpacket3_hdr.
     """
@@ -33,4 +34,5 @@ class Facts:
         self.vlan_tci = 0
         self.checksum_not_ready = False
         self.checksum_valid = False
+        self.checksum_untold = False
         self.segmentation_offloaded = False

@@ -2,12 +2,24 @@
 
 Compiled. Every function looks only at bytes within the captured length it is given.
 
-Source: RFC 791, RFC 8200, RFC 826.
+Source: RFC 791, RFC 8200, RFC 826; RFC 2675 for jumbograms.
 """
+
+from typing import Final
 
 import cython
 
-from capfix.wire.numbers import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6
+from capfix.wire.numbers import ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, IPPROTO_HOPOPTS
+
+if not cython.compiled:  # the .pxd file has them otherwise
+    from capfix.wire.memory import load_be16, load_be32
+
+_IPV6_LENGTH: Final = 40
+_PAD1: Final = 0
+_JUMBO_PAYLOAD: Final = 0xC2
+# No jumbogram is shorter, and with a header before it a longer one would not fit the 32 bits that say how long it is
+_LEAST_JUMBO: Final = 0x10000
+_LARGEST_JUMBO: Final = 0x7FFFFFFF
 
 
 def protocol_by_version(
@@ -19,6 +31,45 @@ def protocol_by_version(
             return ETH_P_IP
         if buf[at] >> 4 == 6:
             return ETH_P_IPV6
+    return 0
+
+
+def packet_length(
+    buf: cython.p_uchar, at: cython.Py_ssize_t, captured: cython.Py_ssize_t, protocol: cython.uint
+) -> cython.Py_ssize_t:
+    """Return how long the IP header at `at` says that the packet is, 0 when it does not say.
+
+    `protocol` is its EtherType. That of a jumbogram stands in its hop-by-hop options.
+    """
+    length: cython.Py_ssize_t
+    if protocol == ETH_P_IP and captured >= 4:
+        return load_be16(buf, at + 2)
+    if protocol == ETH_P_IPV6 and captured >= 6:
+        length = load_be16(buf, at + 4)
+        return _IPV6_LENGTH + length if length else _jumbogram_length(buf, at, captured)
+    return 0
+
+
+def _jumbogram_length(
+    buf: cython.p_uchar, at: cython.Py_ssize_t, captured: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
+    end: cython.Py_ssize_t
+    length: cython.Py_ssize_t
+    if captured < _IPV6_LENGTH + 8 or buf[at + 6] != IPPROTO_HOPOPTS:
+        return 0
+    at += _IPV6_LENGTH
+    end = at + min(8 + buf[at + 1] * 8, captured - _IPV6_LENGTH)
+    at += 2
+    while end - at >= 2:
+        if buf[at] == _PAD1:
+            at += 1
+        elif buf[at] != _JUMBO_PAYLOAD:
+            at += 2 + buf[at + 1]
+        elif buf[at + 1] != 4 or end - at < 6:
+            return 0
+        else:
+            length = load_be32(buf, at + 2)
+            return _IPV6_LENGTH + length if _LEAST_JUMBO <= length <= _LARGEST_JUMBO else 0
     return 0
 
 
@@ -41,8 +92,8 @@ def is_sound_packet(
         # hardware type 1, protocol type 0x0800, address lengths 6 and 4
         return (
             captured >= 8
-            and (buf[at] << 8 | buf[at + 1]) == 1
-            and (buf[at + 2] << 8 | buf[at + 3]) == ETH_P_IP
+            and load_be16(buf, at) == 1
+            and load_be16(buf, at + 2) == ETH_P_IP
             and buf[at + 4] == 6
             and buf[at + 5] == 4
         )
@@ -59,11 +110,11 @@ def _is_sound_ipv4(
     if captured < 20 or buf[at] >> 4 != 4:
         return False
     header = (buf[at] & 0x0F) * 4
-    total = buf[at + 2] << 8 | buf[at + 3]
+    total = load_be16(buf, at + 2)
     if header < 20 or header > captured or total < header or total > original:
         return False
     for i in range(0, header, 2):
-        checksum += buf[at + i] << 8 | buf[at + i + 1]
+        checksum += load_be16(buf, at + i)
     checksum = (checksum & 0xFFFF) + (checksum >> 16)
     checksum = (checksum & 0xFFFF) + (checksum >> 16)
     return checksum == 0xFFFF
@@ -75,7 +126,7 @@ def _is_sound_ipv6(
     total: cython.Py_ssize_t
     if captured < 40 or buf[at] >> 4 != 6:
         return False
-    total = 40 + (buf[at + 4] << 8 | buf[at + 5])
+    total = _IPV6_LENGTH + load_be16(buf, at + 4)
     return total <= original <= total + 46  # a short frame is padded to 46 bytes of payload
 
 

@@ -1,3 +1,5 @@
+from capfix.wire.c_memory cimport load_be16, load_be32, load_u16
+
 cdef int _PACKET_HEADER, _MARK, _TIMESTAMP, _IN_IFINDEX, _OUT_IFINDEX, _PHYSICAL_IN_IFINDEX
 cdef int _PHYSICAL_OUT_IFINDEX, _HARDWARE_ADDRESS, _PAYLOAD, _PREFIX, _UID, _SEQUENCE, _GID, _HARDWARE_TYPE
 cdef int _HARDWARE_HEADER, _HARDWARE_LENGTH
@@ -35,5 +37,3 @@ cdef int read_packet(unsigned char* buffer, Py_ssize_t at, Py_ssize_t end, Packe
 cdef bint has_trusted_header(unsigned char* buffer, PacketFields fields) noexcept nogil
 cdef int _least_length(int kind) noexcept nogil
 cdef void _set_field(unsigned char* buffer, Py_ssize_t at, Py_ssize_t size, int kind, PacketFields fields) noexcept nogil
-cdef unsigned int _be16(unsigned char* buffer, Py_ssize_t at) noexcept nogil
-cdef unsigned int _be32(unsigned char* buffer, Py_ssize_t at) noexcept nogil

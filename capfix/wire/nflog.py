@@ -16,6 +16,9 @@ import cython
 from capfix.errors import FormatError, TruncatedError
 from capfix.wire.numbers import ARPHRD_ETHER
 
+if not cython.compiled:  # the .pxd file has them otherwise
+    from capfix.wire.memory import load_be16, load_be32, load_u16
+
 MESSAGE_PACKET: Final = 0x400  # NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET
 MESSAGE_CONFIG: Final = 0x401
 
@@ -152,8 +155,8 @@ def read_packet(
         fields.fault_attribute = 0
         if end - at < 4:
             return _CUT_SHORT
-        length = buffer[at] | buffer[at + 1] << 8
-        kind = (buffer[at + 2] | buffer[at + 3] << 8) & 0x3FFF  # the top bits are flags
+        length = load_u16(buffer, at)
+        kind = load_u16(buffer, at + 2) & 0x3FFF  # the top bits are flags
         fields.fault_attribute = kind
         if length < 4 + _least_length(kind):
             return _BAD_LENGTH
@@ -180,7 +183,7 @@ def has_trusted_header(buffer: cython.p_uchar, fields: PacketFields) -> cython.b
         or fields.hardware_type != _ETHERNET
         or fields.hardware_length != _ETHERNET_HEADER_LENGTH
         or fields.header_length != _ETHERNET_HEADER_LENGTH
-        or _be16(buffer, at + 12) != cython.cast(cython.uint, fields.hw_protocol)
+        or load_be16(buffer, at + 12) != cython.cast(cython.uint, fields.hw_protocol)
     ):
         return False
     if fields.payload_length < _ETHERNET_HEADER_LENGTH:
@@ -282,46 +285,38 @@ def _set_field(
         fields.payload_at = at
         fields.payload_length = size
     elif kind == _PACKET_HEADER:
-        fields.hw_protocol = _be16(buffer, at)
+        fields.hw_protocol = load_be16(buffer, at)
         fields.hook = buffer[at + 2]
     elif kind == _SEQUENCE:
-        fields.sequence = _be32(buffer, at)
+        fields.sequence = load_be32(buffer, at)
     elif kind == _TIMESTAMP:
         # Seconds and microseconds are 64 bits wide each; the low halves hold every time until 2106.
-        seconds_ns = _be32(buffer, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000)
-        fields.timestamp_ns = seconds_ns + _be32(buffer, at + 12) * cython.cast(cython.ulonglong, 1000)
+        seconds_ns = load_be32(buffer, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000)
+        fields.timestamp_ns = seconds_ns + load_be32(buffer, at + 12) * cython.cast(cython.ulonglong, 1000)
     elif kind == _IN_IFINDEX:
-        fields.in_ifindex = _be32(buffer, at)
+        fields.in_ifindex = load_be32(buffer, at)
     elif kind == _OUT_IFINDEX:
-        fields.out_ifindex = _be32(buffer, at)
+        fields.out_ifindex = load_be32(buffer, at)
     elif kind == _HARDWARE_TYPE:
-        fields.hardware_type = _be16(buffer, at)
+        fields.hardware_type = load_be16(buffer, at)
     elif kind == _HARDWARE_LENGTH:
-        fields.hardware_length = _be16(buffer, at)
+        fields.hardware_length = load_be16(buffer, at)
     elif kind == _HARDWARE_HEADER:
         fields.header_at = at
         fields.header_length = size
     elif kind == _HARDWARE_ADDRESS:
-        fields.address_length = _be16(buffer, at)
+        fields.address_length = load_be16(buffer, at)
         fields.address_at = at + 4
     elif kind == _PREFIX:
         fields.prefix_at = at
         fields.prefix_length = size
     elif kind == _MARK:
-        fields.mark = _be32(buffer, at)
+        fields.mark = load_be32(buffer, at)
     elif kind == _PHYSICAL_IN_IFINDEX:
-        fields.physical_in_ifindex = _be32(buffer, at)
+        fields.physical_in_ifindex = load_be32(buffer, at)
     elif kind == _PHYSICAL_OUT_IFINDEX:
-        fields.physical_out_ifindex = _be32(buffer, at)
+        fields.physical_out_ifindex = load_be32(buffer, at)
     elif kind == _UID:
-        fields.uid = _be32(buffer, at)
+        fields.uid = load_be32(buffer, at)
     elif kind == _GID:
-        fields.gid = _be32(buffer, at)
-
-
-def _be16(buffer: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
-    return buffer[at] << 8 | buffer[at + 1]
-
-
-def _be32(buffer: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
-    return _be16(buffer, at) << 16 | _be16(buffer, at + 2)
+        fields.gid = load_be32(buffer, at)

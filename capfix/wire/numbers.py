@@ -1,6 +1,7 @@
 """Numbers that the kernel and the file formats give, by the names their headers use.
 
-Sources: linux/if_ether.h, linux/if_arp.h, linux/if_packet.h; tcpdump.org, link-layer header types.
+Sources: linux/if_ether.h, linux/if_arp.h, linux/if_packet.h, linux/in.h, linux/in6.h,
+linux/netfilter.h.
 """
 
 from typing import Final
@@ -19,11 +20,15 @@ ETH_P_8021AD: Final = 0x88A8
 ETH_P_LLDP: Final = 0x88CC
 ETH_P_802_3_MIN: Final = 0x0600  # from here on an EtherType, below it a length
 
+MAC_LENGTH: Final = 6  # bytes of an Ethernet address (ETH_ALEN)
+
 # IP protocols, and IPv6 extension headers that other headers follow (linux/in.h, linux/in6.h)
 IPPROTO_HOPOPTS: Final = 0
+IPPROTO_ICMP: Final = 1
 IPPROTO_TCP: Final = 6
 IPPROTO_UDP: Final = 17
 IPPROTO_ROUTING: Final = 43
+IPPROTO_ICMPV6: Final = 58
 IPPROTO_DSTOPTS: Final = 60
 
 # Hardware types (linux/if_arp.h)
@@ -86,16 +91,3 @@ HOOKS: Final = {
     "output": HOOK_OUTPUT,
     "postrouting": HOOK_POSTROUTING,
 }
-
-# Link types (tcpdump.org), as in a file
-LINKTYPE_ETHERNET: Final = 1
-LINKTYPE_LINUX_SLL: Final = 113
-LINKTYPE_LINUX_SLL2: Final = 276
-
-LINK_HEADER_SIZES: Final = {
-    LINKTYPE_LINUX_SLL: 16,
-    LINKTYPE_LINUX_SLL2: 20,
-    LINKTYPE_ETHERNET: 14,
-}  # without tags
-
-LINK_TYPES: Final = {"sll": LINKTYPE_LINUX_SLL, "sll2": LINKTYPE_LINUX_SLL2, "ethernet": LINKTYPE_ETHERNET}

@@ -21,6 +21,9 @@ from capfix.wire.pcapng import (
     SECTION_HEADER,
 )
 
+if not cython.compiled:  # the .pxd file has it otherwise
+    from capfix.wire.memory import load_u32
+
 INTERFACE_LIMIT: Final = 65536  # of one file; bounds the memory that a malicious file can ask for
 
 _SECTION_HEADER_LEAST: Final = 28
@@ -65,14 +68,14 @@ class SectionWalk:
         block_type: cython.uint
         total: cython.Py_ssize_t
         while not self.broken and end - at >= BLOCK_OVERHEAD:
-            block_type = _load_u32(buf, at)
-            total = _load_u32(buf, at + 4)
+            block_type = load_u32(buf, at)
+            total = load_u32(buf, at + 4)
             if total < BLOCK_OVERHEAD or total > BLOCK_LIMIT or total & 3:
                 self.broken = True
                 break
             if total > end - at:
                 break
-            if _load_u32(buf, at + total - 4) != total or not self._take(buf, at, block_type, total):
+            if load_u32(buf, at + total - 4) != total or not self._take(buf, at, block_type, total):
                 self.broken = True
                 break
             at += total
@@ -86,23 +89,23 @@ class SectionWalk:
             self.has_header = (
                 block_type == SECTION_HEADER
                 and total >= _SECTION_HEADER_LEAST
-                and _load_u32(buf, at + 8) == BYTE_ORDER_MAGIC
+                and load_u32(buf, at + 8) == BYTE_ORDER_MAGIC
             )
             return self.has_header
         if block_type == ENHANCED_PACKET:
-            if total < _PACKET_LEAST or _load_u32(buf, at + 20) > total - _PACKET_LEAST:
+            if total < _PACKET_LEAST or load_u32(buf, at + 20) > total - _PACKET_LEAST:
                 return False
-            if _load_u32(buf, at + 8) >= self.interfaces:
+            if load_u32(buf, at + 8) >= self.interfaces:
                 return False
-            self._packets[_load_u32(buf, at + 8)] += 1
-            self.last_timestamp_ns = (
-                cython.cast(cython.ulonglong, _load_u32(buf, at + 12)) << 32
-            ) | _load_u32(buf, at + 16)
+            self._packets[load_u32(buf, at + 8)] += 1
+            self.last_timestamp_ns = (cython.cast(cython.ulonglong, load_u32(buf, at + 12)) << 32) | load_u32(
+                buf, at + 16
+            )
             return True
         if block_type == INTERFACE_DESCRIPTION:
             return total >= _INTERFACE_LEAST and self._add_interface()
         if block_type == INTERFACE_STATISTICS:
-            return total >= _STATISTICS_LEAST and _load_u32(buf, at + 8) < self.interfaces
+            return total >= _STATISTICS_LEAST and load_u32(buf, at + 8) < self.interfaces
         return False
 
     def _add_interface(self) -> cython.bint:
@@ -114,7 +117,3 @@ class SectionWalk:
                 self._packets[interface_id] = 0
         self.interfaces += 1
         return True
-
-
-def _load_u32(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
-    return buf[at] | (buf[at + 1] << 8) | (buf[at + 2] << 16) | (cython.cast(cython.uint, buf[at + 3]) << 24)

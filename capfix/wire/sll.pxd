@@ -1,3 +1,5 @@
+from capfix.wire.c_memory cimport put_be16
+
 cdef Py_ssize_t put_sll(
     unsigned char* out,
     Py_ssize_t at,

@@ -1,3 +1,5 @@
+from capfix.wire.c_memory cimport put_be16, put_be32
+
 cdef Py_ssize_t put_sll2(
     unsigned char* out,
     Py_ssize_t at,

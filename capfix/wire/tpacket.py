@@ -27,14 +27,16 @@ from capfix.wire.numbers import (
 
 if cython.compiled:
     from cython.cimports.capfix.wire.c_prefetch import prefetch
-    from cython.cimports.libc.string import memcpy
-else:  # the .pxd file has it otherwise
-    from capfix.wire.facts import Facts
+else:  # the .pxd file has them otherwise
+    from capfix.wire.facts import PacketFacts
+    from capfix.wire.memory import load_u16, load_u32
 
 _DESCRIPTOR: Final = struct.Struct("<12x3I8x2I")
 
 _AHEAD: Final = 1024  # a quarter less time a packet than without, on small packets; 512 and 3072 save less
 _CACHE_LINE: Final = 64
+
+PACKET_LEAST: Final = TPACKET3_HEADER_LENGTH + SOCKADDR_LL_LENGTH  # a packet with nothing captured
 
 
 class RingBlock(NamedTuple):
@@ -58,73 +60,63 @@ def decode_ring_block(data: memoryview) -> RingBlock:
     return RingBlock(count, first, min(length, len(data)), seconds * 1_000_000_000 + nanoseconds)
 
 
-def _load_u16(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
-    value: cython.ushort = 0
-    if cython.compiled:
-        memcpy(cython.address(value), buf + at, 2)
-    else:
-        value = int.from_bytes(buf[at : at + 2], "little")
-    return value
-
-
-def _load_u32(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.uint:
-    value: cython.uint = 0
-    if cython.compiled:
-        memcpy(cython.address(value), buf + at, 4)
-    else:
-        value = int.from_bytes(buf[at : at + 4], "little")
-    return value
-
-
 def read_packet(
-    buf: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t, facts: Facts
+    buf: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t, facts: PacketFacts
 ) -> cython.bint:
     """Read the packet whose header starts at `at` into `facts`; False when it does not lie within `end`.
 
     The offsets in `facts` count from `buf`, like `at` and `end`.
     """
     status: cython.uint
-    captured: cython.Py_ssize_t
+    captured: cython.uint
+    original: cython.uint
     header_at: cython.Py_ssize_t
     header_length: cython.Py_ssize_t
     if cython.compiled:
         # The kernel wrote from another processor: have small packets on their way before they are due
         prefetch(buf + at + _AHEAD)
         prefetch(buf + at + _AHEAD + _CACHE_LINE)
-    if at < 0 or end - at < TPACKET3_HEADER_LENGTH + SOCKADDR_LL_LENGTH:
+    if at < 0 or end - at < PACKET_LEAST:
         return False
-    captured = _load_u32(buf, at + 12)
-    header_at = at + _load_u16(buf, at + 24)
+    captured = load_u32(buf, at + 12)
+    header_at = at + load_u16(buf, at + 24)
     if captured > end - header_at:
         return False
-    header_length = at + _load_u16(buf, at + 26) - header_at
+    header_length = at + load_u16(buf, at + 26) - header_at
     if header_length < 0 or header_length > captured:  # cut within the link-layer header
         return False
-    status = _load_u32(buf, at + 20)
-    facts.timestamp_ns = _load_u32(buf, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000) + _load_u32(
+    original = load_u32(buf, at + 16)
+    if original < captured:
+        original = captured
+    status = load_u32(buf, at + 20)
+    facts.timestamp_ns = load_u32(buf, at + 4) * cython.cast(cython.ulonglong, 1_000_000_000) + load_u32(
         buf, at + 8
     )
     facts.header_length = header_length
     facts.payload_at = header_at + header_length
     facts.captured_length = captured - header_length
-    facts.original_length = _load_u32(buf, at + 16) - header_length
+    facts.original_length = original - header_length
     facts.checksum_not_ready = (status & TP_STATUS_CSUMNOTREADY) != 0
     facts.checksum_valid = (status & TP_STATUS_CSUM_VALID) != 0
     facts.segmentation_offloaded = (status & TP_STATUS_GSO_TCP) != 0
     facts.vlan_tpid = 0
     if status & TP_STATUS_VLAN_VALID:
-        facts.vlan_tci = _load_u32(buf, at + 32) & 0xFFFF
-        facts.vlan_tpid = _load_u16(buf, at + 36) if status & TP_STATUS_VLAN_TPID_VALID else ETH_P_8021Q
+        facts.vlan_tci = load_u32(buf, at + 32) & 0xFFFF
+        facts.vlan_tpid = load_u16(buf, at + 36) if status & TP_STATUS_VLAN_TPID_VALID else ETH_P_8021Q
     at += TPACKET3_HEADER_LENGTH
     facts.protocol = (buf[at + 2] << 8) | buf[at + 3]
-    facts.ifindex = _load_u32(buf, at + 4)
-    facts.hardware_type = _load_u16(buf, at + 8)
+    facts.ifindex = load_u32(buf, at + 4)
+    facts.hardware_type = load_u16(buf, at + 8)
     facts.packet_type = buf[at + 10]
     facts.address_length = buf[at + 11]
     facts.address_at = at + 12
     return True
 
 
-def next_packet(buf: cython.p_uchar, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """Return the offset of the packet behind the one at `at`."""
-    return at + _load_u32(buf, at)
+def next_packet(buf: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return the offset of the packet after the one at `at`, -1 when none can be where its header says."""
+    next_at: cython.Py_ssize_t
+    if at < 0 or end - at < PACKET_LEAST:
+        return -1
+    next_at = at + load_u32(buf, at)
+    return next_at if at + PACKET_LEAST <= next_at <= end - PACKET_LEAST else -1

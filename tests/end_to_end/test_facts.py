@@ -20,12 +20,13 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
+from capfix.wire.link_types import LINK_TYPES, Carries
 from tests.end_to_end.test_run import exchange, settle
 from tests.support.capturing import capture, packets, statistics, tshark
 
 pytestmark = pytest.mark.root
 
-LINKS = ("sll", "sll2", "ethernet")
+LINKS = tuple(LINK_TYPES)
 each_link = pytest.mark.parametrize("link", LINKS)
 
 NEAR_MAC, FAR_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
@@ -234,7 +235,12 @@ def test_hardware_types(namespace: NetworkNamespace, tmp_path: Path, link: str) 
         described = {name: block.options["if_description"] for name, block in interfaces(file).items()}
     rows = tshark(file, ("frame.interface_name", "ip.src", "ipv6.src", "udp.payload", "sll.hatype"))
     assert rows == [
-        [name, *addresses, name.encode().hex(), "" if link == "ethernet" else str(number)]
+        [
+            name,
+            *addresses,
+            name.encode().hex(),
+            str(number) if LINK_TYPES[link].carries is Carries.EVERYTHING else "",
+        ]
         for number, name in HARDWARE_TYPES.items()
         for addresses in (("10.1.1.2", ""), ("", "fd00::1"))
     ]

@@ -11,11 +11,12 @@ from scapy.layers.inet import IP, UDP
 from scapy.utils import PcapNgReader
 
 from capfix.lab import HeaderlessVpn
+from capfix.wire.link_types import LINK_TYPES
 from tests.support.capturing import capture, packets, statistics, tshark
 
 pytestmark = pytest.mark.root
 
-LINKS = ("sll", "sll2", "ethernet")
+LINKS = tuple(LINK_TYPES)
 EACH_WAY = 5
 FIELDS = (
     "ip.src",

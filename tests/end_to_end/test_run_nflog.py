@@ -14,6 +14,7 @@ import pytest
 from pcapng.blocks import EnhancedPacket
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
+from capfix.wire.link_types import LINK_TYPES
 from tests.end_to_end.test_run import EACH_WAY, exchange, expected
 from tests.support.capturing import TIMEOUT, Capture, capture, packets, refused, statistics, tshark
 from tests.support.lab_b import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
@@ -56,7 +57,7 @@ def ruleset(namespace: NetworkNamespace) -> str:
         ).stdout
 
 
-@pytest.mark.parametrize("link", ["sll", "sll2", "ethernet"])
+@pytest.mark.parametrize("link", LINK_TYPES)
 def test_a_tunnel_s_inner_packets_are_captured(tunnel: BypassingTunnel, tmp_path: Path, link: str) -> None:
     """Every one, both ways, with the right interface and direction, in each framing; the rules go with the end."""
     file = tmp_path / "out.pcapng"
@@ -513,3 +514,19 @@ def test_packets_of_the_log_are_cut_to_exact_prefixes(
         packet.packet_data[:snaplen] for packet in packets(whole)
     ]
     assert [packet.packet_len for packet in packets(cut)] == [packet.packet_len for packet in packets(whole)]
+
+
+def test_checksums_left_to_the_device_are_computed(namespace: NetworkNamespace, tmp_path: Path) -> None:
+    """On the loopback interface, where nothing ever computes them: tshark finds each one right."""
+    file = tmp_path / "out.pcapng"
+    arguments = ("-i", "lo", "-o", file, "--source", "nflog", "--fix-checksums", "--link", "raw")
+    with capture(namespace, *arguments) as running:
+        with namespace.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(EACH_WAY):
+                sender.sendto(b"capfix" * number, ("127.0.0.2", 9))
+        settle()
+        assert running.stop() == 0
+    command = [need("tshark"), "-n", "-r", str(file), "-o", "udp.check_checksum:TRUE", "-Y", "udp && !icmp"]
+    command += ["-T", "fields", "-e", "udp.checksum.status"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert found == ["1"] * EACH_WAY

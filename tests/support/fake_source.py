@@ -16,7 +16,7 @@ from capfix.session.counts import Counts
 from capfix.session.section import Section
 from capfix.session.sources.source import Converted
 from capfix.sink.buffers import Buffer
-from capfix.transcode.ring import Stop
+from capfix.transcode.stop import Stop
 
 TIMEOUT = 5
 

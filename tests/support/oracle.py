@@ -3,15 +3,15 @@
 It shares no line with `capfix`, not even the numbers, so that a mistake has to be made twice to pass. Each
 rule is one small function over `bytes`; nothing is optimised.
 
-Sources: linux/if_packet.h (ring block, packet header, sockaddr_ll); tcpdump.org, LINKTYPE_LINUX_SLL and
-LINKTYPE_LINUX_SLL2; draft-ietf-opsawg-pcapng, enhanced packet block; RFC 1112, section 6.4, and RFC 2464,
-section 7, for group addresses.
+Sources: linux/if_packet.h (ring block, packet header, sockaddr_ll); tcpdump.org, LINKTYPE_LINUX_SLL,
+LINKTYPE_LINUX_SLL2 and LINKTYPE_RAW; draft-ietf-opsawg-pcapng, enhanced packet block; RFC 1112, section 6.4, and
+RFC 2464, section 7, for group addresses.
 """
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-ETHERNET, SLL, SLL2 = 1, 113, 276  # link types
+ETHERNET, RAW, SLL, SLL2 = 1, 101, 113, 276  # link types
 
 HOST, BROADCAST, MULTICAST, OTHERHOST, OUTGOING = range(5)  # packet types
 ETHERNET_HARDWARE = (1, 772)  # ARPHRD_ETHER and ARPHRD_LOOPBACK
@@ -116,7 +116,10 @@ def transcode(ring_block: bytes, options: Options) -> tuple[bytes, dict[int, Cou
             count.loopback_copies += 1
             continue
         try:
-            header = link_layer_header(packet, interface, options)
+            if options.link_type == RAW:
+                header, packet = b"", ip_packet(packet)
+            else:
+                header = link_layer_header(packet, interface, options)
         except NotCarriedError:
             count.not_carried += 1
             continue
@@ -301,6 +304,20 @@ def has_telltale_address(packet: Packet) -> bool:
     if packet.address_length != 6 or len(packet.payload) < 12:
         return False
     return packet.address[:6] == packet.payload[6:12]
+
+
+def ip_packet(packet: Packet) -> Packet:
+    """Return the packet from its IP header on, which is all that a raw frame has; readers know it by its version."""
+    skipped = inner_tag_size(packet)
+    rest = replace(packet, payload=packet.payload[skipped:], original_length=packet.original_length - skipped)
+    is_ip = not is_802_3(packet) or bool(skipped)
+    protocol = packet.protocol if skipped else ethertype(packet)
+    versions = {IPV4: 4, IPV6: 6}
+    if not is_ip or protocol not in versions or not rest.payload:
+        raise NotCarriedError
+    if rest.payload[0] >> 4 != versions[protocol]:
+        raise NotCarriedError
+    return rest
 
 
 # The link-layer header --------------------------------------------------------------------------------------

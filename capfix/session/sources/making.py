@@ -12,8 +12,9 @@ from capfix.session.sources.attachment import Attachment
 from capfix.session.sources.known_links import KnownLinks
 from capfix.session.sources.packet import PacketSource
 from capfix.session.sources.source import Source
-from capfix.transcode.ring import Transcoder
-from capfix.wire.numbers import LINK_TYPES
+from capfix.transcode.packet import PacketWriter
+from capfix.transcode.ring import RingTranscoder
+from capfix.wire.link_types import LINK_TYPES
 
 if TYPE_CHECKING:
     from capfix.filters.instructions import Program
@@ -45,7 +46,9 @@ def make_sources(demand: Demand) -> tuple[PacketSource | None, list[Source]]:
         CaptureError: the kernel refuses one of them.
     """
     options = demand.options
-    framer = Framer(LINK_TYPES[options.link], options.local_mac, options.peer_mac, options.keep_headers)
+    framer = Framer(
+        LINK_TYPES[options.link].number, options.local_mac, options.peer_mac, options.keep_headers
+    )
     seen = _seen_packets(options)
     logs: list[Source] = []
     if options.source != "packet":  # first: it takes a capability that fewer have
@@ -63,10 +66,14 @@ def _packet_source(demand: Demand, framer: Framer, seen: "SeenPackets | None") -
     return PacketSource(
         Attachment(options.interfaces, ring, demand.present, code, options.promiscuous),
         ring,
-        Transcoder(framer, options.snaplen, options.fix_checksums, options.direction == "out"),
+        RingTranscoder(_packet_writer(options, framer)),
         demand.known,
         seen,
     )
+
+
+def _packet_writer(options: RunOptions, framer: Framer) -> PacketWriter:
+    return PacketWriter(framer, options.snaplen, options.fix_checksums, options.direction == "out")
 
 
 def _encoded(program: "Program") -> bytes:
@@ -80,21 +87,23 @@ def _seen_packets(options: RunOptions) -> "SeenPackets | None":
     if options.source != "auto":
         return None
     from capfix.transcode.duplicates import SeenPackets
+    from capfix.transcode.siphash import KEY_LENGTH
+    from capfix.wire.nflog import MAX_COPY_RANGE
 
-    compared = max(options.snaplen - HEADER_LIMIT, 0)
-    return SeenPackets(int.from_bytes(os.urandom(8), "little"), compared_bytes=compared)
+    compared = min(max(options.snaplen - HEADER_LIMIT, 0), MAX_COPY_RANGE)
+    return SeenPackets(os.urandom(KEY_LENGTH), compared_bytes=compared)
 
 
 def _netfilter_source(demand: Demand, framer: Framer, seen: "SeenPackets | None") -> "NetfilterSource":
     from capfix.kernel.nflog import NflogSocket
     from capfix.session.sources.netfilter import LogReads, NetfilterSource
-    from capfix.transcode.netfilter import NflogTranscoder
+    from capfix.transcode.netfilter import NetfilterTranscoder
     from capfix.wire.nflog import MAX_COPY_RANGE
 
     options = demand.options
     names = None if options.interfaces == (ANY_NAME,) else options.interfaces
-    transcoder = NflogTranscoder(
-        framer, options.snaplen, options.source != "nflog", seen, demand.program, options.direction == "out"
+    transcoder = NetfilterTranscoder(
+        _packet_writer(options, framer), options.source != "nflog", seen, demand.program
     )
     # An expression may ask for any byte; else a little more than the file holds, which counts headers too
     copy_range = MAX_COPY_RANGE

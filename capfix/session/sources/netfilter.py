@@ -15,8 +15,8 @@ from capfix.session.section import Section
 from capfix.session.sources.known_links import KnownLinks
 from capfix.session.sources.ledger import InterfaceLedger
 from capfix.session.sources.source import Converted
-from capfix.transcode.netfilter import NflogTranscoder
-from capfix.transcode.ring import Stop
+from capfix.transcode.netfilter import NetfilterTranscoder
+from capfix.transcode.stop import Stop
 from capfix.wire.netlink import decode_messages
 from capfix.wire.nflog import MESSAGE_PACKET
 
@@ -73,7 +73,7 @@ class LogReads:
 class LogCounts:
     """What sequence numbers tell of a log group."""
 
-    def __init__(self, transcoder: NflogTranscoder) -> None:
+    def __init__(self, transcoder: NetfilterTranscoder) -> None:
         self._transcoder = transcoder
 
     @property
@@ -107,7 +107,7 @@ class NetfilterSource:
         self,
         names: Sequence[str] | None,
         reads: LogReads,
-        transcoder: NflogTranscoder,
+        transcoder: NetfilterTranscoder,
         known: KnownLinks,
         beside_tap: bool = False,
         waits_for_others: bool = False,

@@ -12,7 +12,8 @@ from capfix.session.sources.attachment import Attachment, Scope, Socket
 from capfix.session.sources.known_links import KnownLinks
 from capfix.session.sources.ledger import InterfaceLedger
 from capfix.session.sources.source import Converted
-from capfix.transcode.ring import Stop, Transcoder
+from capfix.transcode.ring import RingTranscoder
+from capfix.transcode.stop import Stop
 from capfix.wire.tpacket import decode_ring_block
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Ring(Socket, Protocol):
 class RingCounts:
     """What the kernel counted for a ring, and how much of it stands with packets."""
 
-    def __init__(self, ring: Ring, transcoder: Transcoder) -> None:
+    def __init__(self, ring: Ring, transcoder: RingTranscoder) -> None:
         self._ring = ring
         self._transcoder = transcoder
         self._drops_begun = 0  # given to the transcoder
@@ -98,7 +99,7 @@ class PacketSource:
         self,
         attachment: Attachment,
         ring: Ring,
-        transcoder: Transcoder,
+        transcoder: RingTranscoder,
         known: KnownLinks,
         seen: "SeenPackets | None" = None,
     ) -> None:

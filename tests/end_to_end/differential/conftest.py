@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from capfix.lab import NetworkNamespace
+from capfix.wire.link_types import LINK_TYPES, Carries
 from tests.end_to_end.differential.frames import Ends, frames
 from tests.support.tools import need
 
@@ -21,7 +22,7 @@ FAR_MAC, NEAR_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 INBOUND = Ends(FAR_MAC, NEAR_MAC, "10.9.0.1", "10.9.0.2", "fd09::1", "fd09::2")
 OUTBOUND = Ends(NEAR_MAC, FAR_MAC, "10.9.0.2", "10.9.0.1", "fd09::2", "fd09::1")
 FRAMES_EACH_WAY = 1200
-FRAMINGS = ("sll", "sll2", "ethernet")
+FRAMINGS = tuple(name for name, link_type in LINK_TYPES.items() if link_type.carries is not Carries.IP)
 
 UDP_SEGMENT = 103  # linux/udp.h
 SEGMENT_SIZE, SEGMENTS = 1400, 14

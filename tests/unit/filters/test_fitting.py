@@ -166,9 +166,15 @@ def test_lengths_with_the_header_counted_already():
         statement(bpf.LD | bpf.W | bpf.LEN),
         statement(bpf.RET | bpf.A),
     )
-    program = counting_frames(same, 0)
+    program = counting_frames(same, None)
     assert run_program(program, bytes(100), {bpf.SKF_AD_PROTOCOL: 0x8100}) == 100
     assert run_program(program, bytes(100), {bpf.SKF_AD_VLAN_TAG_PRESENT: 1}) == 104
+
+
+def test_where_nothing_is_put_the_length_is_what_the_kernel_counts() -> None:
+    """Neither a header nor a tag is added for frames that have neither."""
+    program = (statement(bpf.LD | bpf.W | bpf.LEN), ACCEPT)
+    assert counting_frames(program, 0) == program
 
 
 def test_lengths_spare_the_memory_in_use():

@@ -109,7 +109,9 @@ def test_choices_are_named(capsys, config):
         cli.main(["run", "--config", str(config('interface = "lo"\noutput = "x"\nlink = "token-ring"\n'))])
         == 2
     )
-    assert capsys.readouterr().err.endswith("line 3: link: 'token-ring' is none of sll, sll2, ethernet\n")
+    assert capsys.readouterr().err.endswith(
+        "line 3: link: 'token-ring' is none of sll, sll2, ethernet, raw\n"
+    )
 
 
 @pytest.mark.parametrize("value", ["1979-05-27", "{ a = 1 }", '["a"]', "true", "5"])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from capfix.session.order import HOLD_NS, Order
-from capfix.transcode.ring import NO_LIMIT
+from capfix.transcode.stop import NO_LIMIT
 
 MS = 1_000_000
 NOW = 1_700_000_000_000 * MS

@@ -11,20 +11,19 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.packet import Packet, Raw
 
 from capfix import framing
-from capfix.transcode import duplicates, netfilter
-from capfix.wire.numbers import LINKTYPE_LINUX_SLL2
+from capfix.transcode import duplicates, netfilter, packet
+from capfix.wire.link_types import LINKTYPE_LINUX_SLL2
 from tests.support.ring_blocks import HOST, OUTGOING, RingPacket, ring_block
 from tests.support.uncompiled import load_uncompiled
 from tests.unit.transcode.test_netfilter import FORWARD, INPUT, OUTPUT, PREROUTING, message
 
+ROOMS = ("framing", "transcode.duplicates", "transcode.netfilter", "transcode.packet")
 COPIES = [
-    (framing, duplicates, netfilter),
-    tuple(
-        load_uncompiled(f"capfix.{name}")
-        for name in ("framing", "transcode.duplicates", "transcode.netfilter")
-    ),
+    (framing, duplicates, netfilter, packet),
+    tuple(load_uncompiled(f"capfix.{name}") for name in ROOMS),
 ]
 IFINDEX = 2
+KEY = bytes(range(16))
 SECOND_NS = 10**9
 NOW_S = 1_700_000_000
 
@@ -65,13 +64,19 @@ def log(packet: Packet | bytes, hook: int = INPUT, time_ns: int = 0, ifindex: in
 
 
 def left(
-    shown: Sequence[RingPacket], logged: Sequence[bytes], slots: int = 64, compared_bytes: int = 65536
+    shown: Sequence[RingPacket],
+    logged: Sequence[bytes],
+    slots: int = 64,
+    compared_bytes: int = 65531,
+    key: bytes = KEY,
 ) -> int:
     """Return how many of netfilter's packets are left, and check that the others are counted."""
     counts = set()
-    for frame, dedup, transcode in COPIES:
-        seen = dedup.SeenPackets(12345, slots, compared_bytes)
-        transcoder = transcode.NflogTranscoder(frame.Framer(LINKTYPE_LINUX_SLL2), seen=seen)
+    for frame, dedup, transcode, writing in COPIES:
+        seen = dedup.SeenPackets(key, slots, compared_bytes)
+        transcoder = transcode.NetfilterTranscoder(
+            writing.PacketWriter(frame.Framer(LINKTYPE_LINUX_SLL2)), seen=seen
+        )
         for ifindex in (IFINDEX, IFINDEX + 1):
             transcoder.add_interface(ifindex, 0, None, 1)
         seen.add_ring_block(memoryview(ring_block(shown)))
@@ -184,3 +189,29 @@ def test_no_bytes_are_too_strange(shown: bytes, logged: bytes) -> None:
     """Whatever is in a packet, both builds agree on it, and only equal things hide each other."""
     remaining = left([replace(tap(b"E" + shown), payload=shown)], [log(logged)], slots=8)
     assert remaining == 1 or shown[12:20] == logged[12:20]
+
+
+def test_no_difference_hides_under_an_unknown_key() -> None:
+    """Two packets that differ as a weaker hash would not notice stay two, whatever the key.
+
+    A product with an odd number carries the top bit of a word along unchanged, so that the next word could take it
+    back: a multiplying hash called these the same under every seed.
+    """
+    body = bytes(range(64))
+    other = bytearray(body)
+    other[0] ^= 0x80
+    other[8] ^= 0x80
+    other[11] ^= 0x04
+    shown = IP(src="10.0.0.1", dst="10.0.0.2", id=1) / UDP(sport=1, dport=2) / body
+    hidden = IP(src="10.0.0.1", dst="10.0.0.2", id=1) / UDP(sport=1, dport=2) / bytes(other)
+    for number in range(50):
+        key = number.to_bytes(16, "little")
+        assert left([tap(shown)], [log(hidden)], key=key) == 1
+        assert left([tap(shown)], [log(shown)], key=key) == 0
+
+
+def test_jumbograms_are_told_apart_by_their_payload() -> None:
+    """An IPv6 payload length of 0 does not end the comparison at the header."""
+    start = bytes.fromhex("60000000 0000 0040") + bytes(32) + bytes.fromhex("0600 c204 00011170")
+    assert left([tap(start + bytes(70000))], [log(start + bytes(400) + b"x" + bytes(64000))]) == 1
+    assert left([tap(start + bytes(70000))], [log(start + bytes(65000))], compared_bytes=65000) == 0

@@ -8,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capfix import framing
-from capfix.transcode import netfilter
-from capfix.transcode.ring import Stop
-from capfix.wire.numbers import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL2
+from capfix.transcode import netfilter, packet
+from capfix.transcode.stop import Stop
+from capfix.wire.checksum import with_checksums
+from capfix.wire.link_types import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL2
 from capfix.wire.pcapng import decode_blocks, decode_options
 from tests.support.uncompiled import load_uncompiled
 
 COPIES = [
-    (framing, netfilter),
-    (load_uncompiled("capfix.framing"), load_uncompiled("capfix.transcode.netfilter")),
+    (framing, packet, netfilter),
+    tuple(
+        load_uncompiled(f"capfix.{name}") for name in ("framing", "transcode.packet", "transcode.netfilter")
+    ),
 ]
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = range(5)
@@ -70,10 +73,15 @@ class Both:
         self,
         link_type: int = LINKTYPE_LINUX_SLL2,
         interfaces: tuple[int, ...] = (7, 9),
+        writing: dict[str, Any] | None = None,
         **settings: Any,
     ) -> None:
+        """`writing` are the settings of the packet writer, the others those of the transcoder."""
         self.transcoders = [
-            transcode.NflogTranscoder(frame.Framer(link_type), **settings) for frame, transcode in COPIES
+            transcode.NetfilterTranscoder(
+                packets.PacketWriter(frame.Framer(link_type), **(writing or {})), **settings
+            )
+            for frame, packets, transcode in COPIES
         ]
         for ifindex in interfaces:
             self.each("add_interface", ifindex, ifindex * 10, MAC, ETHERNET)
@@ -105,10 +113,10 @@ class Both:
             end = transcoder.convert(data, memoryview(out), 0, **settings)
             outputs.append(bytes(out[:end]))
         assert outputs[0] == outputs[1]
-        return [packet(block.body) for block in decode_blocks(memoryview(outputs[0]))]
+        return [fields_of(block.body) for block in decode_blocks(memoryview(outputs[0]))]
 
 
-def packet(body: memoryview) -> dict[str, Any]:
+def fields_of(body: memoryview) -> dict[str, Any]:
     interface, high, low, captured, original = struct.unpack_from("<IIIII", body)
     options = dict(decode_options(body[20 + captured + -captured % 4 :]))
     flags = int.from_bytes(options[2], "little")
@@ -220,7 +228,7 @@ def test_the_original_length_is_the_ip_header_s() -> None:
     """Of a packet that was cut the header knows the length; a jumbogram's header does not."""
     cut = IP_PACKET[:2] + (65535).to_bytes(2, "big") + IP_PACKET[4:]
     six = bytes.fromhex("60000000 ff00 1140") + bytes(34)
-    jumbo = bytes.fromhex("60000000 0000 0040") + bytes(34)
+    jumbo = bytes.fromhex("60000000 0000 0040") + bytes(34)  # cut before its length
     found = Both().read(
         message(INPUT, cut, incoming=7),
         message(INPUT, six, incoming=7, protocol=0x86DD),
@@ -356,3 +364,65 @@ def test_damaged_reads_are_survived_alike(data: st.DataObject) -> None:
     both = Both()
     both.read(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
     both.count("malformed_blocks")
+
+
+def jumbogram(options: str, payload_length: int = 0, next_header: int = 0) -> bytes:
+    """Return an IPv6 packet whose hop-by-hop header has these options, cut some bytes later."""
+    header = (
+        bytes.fromhex("60000000") + payload_length.to_bytes(2, "big") + bytes([next_header, 64]) + bytes(32)
+    )
+    return header + b"\x06\x00" + bytes.fromhex(options) + bytes(30)
+
+
+@pytest.mark.parametrize(
+    ("packet", "original"),
+    [
+        (jumbogram("c204 00030d40"), 200_000 + 40),
+        (jumbogram("0000 c204 0001"), None),  # its value begins in the header and ends beyond
+        (jumbogram("0104 00000000"), None),
+        (jumbogram("c204 0000ffff"), None),  # shorter than a jumbogram can be
+        (jumbogram("c204 ffffffff"), None),  # longer than an original length can say
+        (jumbogram("c202 00030d40"), None),
+        (jumbogram("c204 00030d40", payload_length=100), 140),
+        (jumbogram("c204 00030d40", next_header=6), None),
+        (jumbogram("c204 00030d40")[:47], None),
+        (jumbogram("c204 00030d40")[:48], 200_000 + 40),
+    ],
+)
+def test_a_jumbogram_says_its_length_in_an_option(packet: bytes, original: int | None) -> None:
+    """Where the option is whole and can be true; else the length is what was copied."""
+    (found,) = Both().read(message(INPUT, packet, incoming=7, protocol=0x86DD))
+    assert found["original"] - 20 == (len(packet) if original is None else original)
+
+
+def unfinished() -> bytes:
+    """Return IP_PACKET with the sum of its pseudo-header in place of the UDP checksum."""
+    total = sum(struct.unpack(">4H", IP_PACKET[12:20])) + 17 + 12
+    return IP_PACKET[:26] + total.to_bytes(2, "big") + IP_PACKET[28:]
+
+
+@pytest.mark.parametrize("hook", [{"hook": OUTPUT, "outgoing": 9}, {"hook": INPUT, "incoming": 7}])
+def test_unfinished_checksums_are_completed_where_asked(hook: dict[str, int]) -> None:
+    """Netfilter does not say which they are; the pseudo-header's sum in place of one does."""
+    packet = unfinished()
+    whole = with_checksums(packet, 0x0800)
+    assert whole != packet
+    (found,) = Both(writing={"fix_checksums": True}).read(message(**hook, payload=packet))
+    assert found["frame"][20:] == whole
+    (found,) = Both().read(message(**hook, payload=packet))
+    assert found["frame"][20:] == packet
+
+
+def test_final_checksums_stay() -> None:
+    """Right ones, wrong ones, and no checksum at all."""
+    right = with_checksums(unfinished(), 0x0800)
+    wrong = right[:26] + b"\x12\x34" + right[28:]
+    both = Both(writing={"fix_checksums": True})
+    found = both.read(*(message(INPUT, packet, incoming=7) for packet in (right, wrong, IP_PACKET)))
+    assert [entry["frame"][20:] for entry in found] == [right, wrong, IP_PACKET]
+
+
+def test_snaplen_counts_the_header() -> None:
+    """Frames are cut as a ring's are, and keep the original length."""
+    (found,) = Both(writing={"snaplen": 30}).read(message(INPUT, incoming=7))
+    assert (found["frame"][20:], found["original"]) == (IP_PACKET[:10], 52)

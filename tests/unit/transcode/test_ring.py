@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import capfix.framing
+import capfix.transcode.packet
 import capfix.transcode.ring
+from capfix.transcode.stop import NO_LIMIT, Stop
+from capfix.wire.link_types import LINK_TYPES
 from tests.support import oracle
 from tests.support.oracle import ETHERNET, SLL, SLL2, Counts, Interface, Options
-from tests.support.pcapng_files import split_blocks
+from tests.support.pcapng_files import packet_data, split_blocks
 from tests.support.ring_blocks import (
     KNOWN_IFINDEXES,
     NEIGHBOUR_MAC,
@@ -27,14 +30,17 @@ from tests.support.ring_blocks import (
 from tests.support.uncompiled import load_uncompiled
 
 BESIDE_DATA = 128  # a block's own fields, its header and its options are never more, save the comments
+LINK_NUMBERS = [link_type.number for link_type in LINK_TYPES.values()]
 CANARY = b"\xa5" * 64
 
 ROADS = {
-    "compiled": (capfix.transcode.ring, capfix.framing),
-    "uncompiled": (load_uncompiled("capfix.transcode.ring"), load_uncompiled("capfix.framing")),
+    "compiled": (capfix.transcode.ring, capfix.transcode.packet, capfix.framing),
+    "uncompiled": tuple(
+        load_uncompiled(f"capfix.{name}") for name in ("transcode.ring", "transcode.packet", "framing")
+    ),
 }
 each_road = pytest.mark.parametrize("road", ROADS.values(), ids=list(ROADS))
-Road = tuple[ModuleType, ModuleType]
+Road = tuple[ModuleType, ModuleType, ModuleType]
 
 
 def transcode(
@@ -45,14 +51,14 @@ def transcode(
     `slack` is how many bytes the output buffer has beyond what the largest packet needs; None for enough.
     `known` is how many interfaces are added at the start; the others when the Transcoder asks for them.
     """
-    hot, framing = road
+    hot, writing, framing = road
     comments = b"".join(oracle.option(1, comment.encode()) for comment in options.comments)
     largest = max((len(packet.payload) for packet in oracle.packets_of(block)), default=0)
     room = len(block) * 4 + 1000 if slack is None else slack
     room += BESIDE_DATA + len(comments) + largest
 
     framer = framing.Framer(options.link_type, options.local_mac, options.peer_mac)
-    transcoder = hot.Transcoder(framer, options.snaplen)
+    transcoder = hot.RingTranscoder(writing.PacketWriter(framer, options.snaplen))
     for ifindex, interface in list(options.interfaces.items())[:known]:
         transcoder.add_interface(ifindex, interface.interface_id, interface.mac)
     transcoder.start(memoryview(block), options.dropcount)
@@ -60,14 +66,14 @@ def transcode(
     output, at = bytearray(), 0
     buffer = bytearray(b"\xa5" * room + CANARY)
     while True:
-        limit = hot.NO_LIMIT if options.packet_limit is None else options.packet_limit - transcoder.written
+        limit = NO_LIMIT if options.packet_limit is None else options.packet_limit - transcoder.written
         due = comments if transcoder.written == 0 else b""
         at = transcoder.convert(memoryview(block), memoryview(buffer)[:room], at, limit, due)
         assert buffer[room:] == CANARY
-        if transcoder.stopped_for == hot.Stop.UNKNOWN_INTERFACE:
+        if transcoder.stopped_for == Stop.UNKNOWN_INTERFACE:
             interface = options.interfaces[transcoder.unknown_ifindex]
             transcoder.add_interface(transcoder.unknown_ifindex, interface.interface_id, interface.mac)
-        elif transcoder.stopped_for == hot.Stop.OUTPUT_FULL:
+        elif transcoder.stopped_for == Stop.OUTPUT_FULL:
             assert at > 0
             output += buffer[:at]
             at = 0
@@ -96,7 +102,7 @@ def judge(block: bytes, options: Options) -> tuple[bytes, Counts]:
 macs = st.one_of(st.none(), st.just(OWN_MAC), st.binary(min_size=6, max_size=6))
 capture_options = st.builds(
     Options,
-    link_type=st.sampled_from([SLL, SLL2, ETHERNET]),
+    link_type=st.sampled_from(LINK_NUMBERS),
     interfaces=st.tuples(*(st.tuples(st.just(i), macs) for i in KNOWN_IFINDEXES)).map(
         lambda rows: {ifindex: Interface(9 - at, mac) for at, (ifindex, mac) in enumerate(rows)}
     ),
@@ -159,7 +165,7 @@ def combinations() -> bytes:
 
 @each_road
 @pytest.mark.parametrize(
-    ("link_type", "local_mac"), [(SLL, None), (SLL2, None), (ETHERNET, None), (ETHERNET, NEIGHBOUR_MAC)]
+    ("link_type", "local_mac"), [*((number, None) for number in LINK_NUMBERS), (ETHERNET, NEIGHBOUR_MAC)]
 )
 def test_each_combination(road: Road, combinations: bytes, link_type: int, local_mac: bytes | None) -> None:
     """What decides a header meets each other thing that does, and the rules hold."""
@@ -186,8 +192,8 @@ def test_damaged_ring_blocks(packets: list[RingPacket], damage: list[tuple[int, 
     for at, change in damage:
         block[at % len(block)] ^= change
     results = []
-    for hot, framing in ROADS.values():
-        transcoder = hot.Transcoder(framing.Framer(SLL2))
+    for hot, writing, framing in ROADS.values():
+        transcoder = hot.RingTranscoder(writing.PacketWriter(framing.Framer(SLL2)))
         for ifindex in KNOWN_IFINDEXES:
             transcoder.add_interface(ifindex, 0, OWN_MAC)
         transcoder.start(memoryview(block))
@@ -207,8 +213,8 @@ def test_damaged_ring_blocks(packets: list[RingPacket], damage: list[tuple[int, 
 @each_road
 def test_drops_wait_for_a_packet_that_is_written(road: Road) -> None:
     """A drop count that finds no packet in its ring block goes with the first packet of a later one."""
-    hot, framing = road
-    transcoder = hot.Transcoder(framing.Framer(SLL))
+    hot, writing, framing = road
+    transcoder = hot.RingTranscoder(writing.PacketWriter(framing.Framer(SLL)))
     transcoder.add_interface(1, 0, None)
     copy = ring_block([RingPacket(ipv4(), hardware_type=772, packet_type=OUTGOING, ifindex=1)])
     sound = ring_block([RingPacket(ipv4(), ifindex=1)])
@@ -226,17 +232,17 @@ def test_drops_wait_for_a_packet_that_is_written(road: Road) -> None:
 @each_road
 def test_limit_stops_before_the_next_packet(road: Road) -> None:
     """At the limit the transcoder says so while packets are left, and goes on with the next one when asked to."""
-    hot, framing = road
-    transcoder = hot.Transcoder(framing.Framer(SLL))
+    hot, writing, framing = road
+    transcoder = hot.RingTranscoder(writing.PacketWriter(framing.Framer(SLL)))
     transcoder.add_interface(2, 0, None)
     block = memoryview(ring_block([RingPacket(ipv4(identification=n)) for n in range(3)]))
     buffer = bytearray(1000)
 
     transcoder.start(block)
     at = transcoder.convert(block, buffer, 0, 2)
-    assert transcoder.stopped_for == hot.Stop.LIMIT_REACHED
+    assert transcoder.stopped_for == Stop.LIMIT_REACHED
     at = transcoder.convert(block, buffer, at)
-    assert transcoder.stopped_for == hot.Stop.DONE
+    assert transcoder.stopped_for == Stop.DONE
     assert bytes(buffer[:at]) == oracle.transcode(bytes(block), Options(SLL, {2: Interface(0)}))[0]
 
 
@@ -248,3 +254,69 @@ def test_block_limit(road: Road) -> None:
         for link_type in (SLL, SLL2, ETHERNET):
             options = Options(link_type, {2: Interface(0, OWN_MAC)}, dropcount=1, comments=comments)
             assert transcode(road, block, options, known=1) == judge(block, options)
+
+
+def torn(road: Road, block: bytes) -> tuple[int, int]:
+    """Return how many packets came out of a ring block, and how many ring blocks count as malformed."""
+    hot, writing, framing = road
+    transcoder = hot.RingTranscoder(writing.PacketWriter(framing.Framer(SLL)))
+    transcoder.add_interface(2, 0, None)
+    transcoder.start(memoryview(block))
+    transcoder.convert(memoryview(block), bytearray(100_000), 0)
+    assert transcoder.stopped_for == Stop.DONE
+    return transcoder.written, transcoder.malformed_blocks
+
+
+def changed(block: bytes, at: int, value: int) -> bytes:
+    """Return the block with another 32-bit number at `at`."""
+    return block[:at] + struct.pack("<I", value) + block[at + 4 :]
+
+
+FIRST_PACKET, NUMBER_OF_PACKETS, CAPTURED_LENGTH = 48, 12, 12
+
+
+@each_road
+@pytest.mark.parametrize("next_offset", [0, 8, 67, 100_000, 0xFFFFFFFF, 0x80000000])
+def test_a_next_offset_that_cannot_be_ends_the_ring_block(road: Road, next_offset: int) -> None:
+    """No packet comes twice; what was before it comes out."""
+    block = ring_block([RingPacket(ipv4(identification=n)) for n in range(3)])
+    assert torn(road, changed(block, FIRST_PACKET, next_offset)) == (1, 1)
+
+
+@each_road
+@pytest.mark.parametrize("count", [4, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_count_that_cannot_be_ends_with_the_last_packet(road: Road, count: int) -> None:
+    """The packets that are there come once, and the ring block counts as malformed."""
+    block = ring_block([RingPacket(ipv4(identification=n)) for n in range(3)])
+    assert torn(road, changed(block, NUMBER_OF_PACKETS, count)) == (3, 1)
+
+
+@each_road
+def test_one_bad_packet_costs_itself_alone(road: Road) -> None:
+    """A captured length beyond the ring block takes none of the packets after it along."""
+    block = ring_block([RingPacket(ipv4(identification=n)) for n in range(4)])
+    assert torn(road, changed(block, FIRST_PACKET + CAPTURED_LENGTH, 1 << 20)) == (3, 1)
+    assert torn(road, block) == (4, 0)
+
+
+@each_road
+def test_raw_frames_are_ip_packets_without_tags(road: Road) -> None:
+    """The frame is the IP packet alone, its length counted without the tag; what is not IP is counted."""
+    hot, writing, framing = road
+    packets = [
+        RingPacket(ipv4(b"a"), vlan=(5, 0x8100)),
+        RingPacket(b"\0\7\x08\0" + ipv4(b"b"), vlan=(5, 0x88A8)),
+        RingPacket(ipv6(b"c"), 0x86DD),
+        RingPacket(arp(), 0x0806),
+        RingPacket(ipv6(b"d"), 0x0800),
+    ]
+    block = ring_block(packets)
+    transcoder = hot.RingTranscoder(writing.PacketWriter(framing.Framer(oracle.RAW)))
+    transcoder.add_interface(2, 0, None)
+    transcoder.start(memoryview(block))
+    buffer = bytearray(1000)
+    end = transcoder.convert(memoryview(block), buffer, 0)
+    blocks = split_blocks(bytes(buffer[:end]))
+    assert [packet_data(each) for each in blocks] == [ipv4(b"a"), ipv4(b"b"), ipv6(b"c")]
+    assert [struct.unpack_from("<2I", each, 20) for each in blocks] == [(21, 21), (21, 21), (41, 41)]
+    assert transcoder.not_carried == 2

@@ -8,7 +8,11 @@ from scapy.layers.inet import IP, TCP
 from scapy.packet import Raw
 
 import capfix.framing
+import capfix.transcode.packet
 import capfix.transcode.ring
+from capfix.filters.fitting import kernel_limit
+from capfix.transcode.stop import Stop
+from capfix.wire.link_types import LINK_TYPES
 from tests.support.pcapng_files import packet_data, split_blocks
 from tests.support.ring_blocks import (
     HOST,
@@ -24,28 +28,32 @@ from tests.support.ring_blocks import (
 from tests.support.uncompiled import load_uncompiled
 
 ROADS = {
-    "compiled": (capfix.transcode.ring, capfix.framing),
-    "uncompiled": (load_uncompiled("capfix.transcode.ring"), load_uncompiled("capfix.framing")),
+    "compiled": (capfix.transcode.ring, capfix.transcode.packet, capfix.framing),
+    "uncompiled": tuple(
+        load_uncompiled(f"capfix.{name}") for name in ("transcode.ring", "transcode.packet", "framing")
+    ),
 }
 each_road = pytest.mark.parametrize("road", ROADS.values(), ids=list(ROADS))
 each_link_type = pytest.mark.parametrize(
-    ("link_type", "header_size"), [(1, 14), (113, 16), (276, 20)], ids=["ethernet", "sll", "sll2"]
+    ("link_type", "header_size"),
+    [(each.number, each.header_size) for each in LINK_TYPES.values()],
+    ids=list(LINK_TYPES),
 )
-Road = tuple[ModuleType, ModuleType]
+Road = tuple[ModuleType, ModuleType, ModuleType]
 
 CHECKSUM_NOT_READY = 1 << 9
 
 
 def convert(road: Road, packets: list[RingPacket], link_type: int, **settings: object) -> list[bytes]:
     """Return the packet blocks that a Transcoder makes of the packets."""
-    hot, framing = road
+    hot, writing, framing = road
     block = ring_block(packets)
-    transcoder = hot.Transcoder(framing.Framer(link_type), **settings)
+    transcoder = hot.RingTranscoder(writing.PacketWriter(framing.Framer(link_type), **settings))
     transcoder.add_interface(2, 0, None)
     transcoder.start(memoryview(block), 0)
     out = bytearray(1 << 18)
     end = transcoder.convert(memoryview(block), memoryview(out), 0)
-    assert transcoder.stopped_for == hot.Stop.DONE
+    assert transcoder.stopped_for == Stop.DONE
     return split_blocks(bytes(out[:end]))
 
 
@@ -88,19 +96,19 @@ def test_each_cut_is_a_prefix(road, link_type, header_size):
 @each_road
 @each_link_type
 def test_what_the_kernel_keeps_is_enough(road, link_type, header_size):
-    """With the 64 bytes of network layer that the kernel keeps at least, the frame begins as the uncut one does."""
-    kept = [
-        RingPacket(
-            packet.payload[:64],
-            packet.protocol,
-            packet.packet_type,
-            address=packet.address,
-            vlan=packet.vlan,
-            original_length=packet.original_length or len(packet.payload),
-        )
-        for packet in PACKETS
-    ]
+    """With what the kernel keeps for a snapshot length, the frame begins as the uncut one does."""
     for snaplen in (1, 40, header_size + 64):
+        kept = [
+            RingPacket(
+                packet.payload[: kernel_limit(snaplen, header_size)],
+                packet.protocol,
+                packet.packet_type,
+                address=packet.address,
+                vlan=packet.vlan,
+                original_length=packet.original_length or len(packet.payload),
+            )
+            for packet in PACKETS
+        ]
         assert [packet_data(b) for b in convert(road, kept, link_type, snaplen=snaplen)] == [
             packet_data(b) for b in convert(road, PACKETS, link_type, snaplen=snaplen)
         ]

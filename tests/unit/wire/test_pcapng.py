@@ -10,7 +10,7 @@ from pcapng import FileScanner
 
 from capfix.errors import EncodeError, FormatError, TruncatedError
 from capfix.wire import pcapng
-from capfix.wire.numbers import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL
+from capfix.wire.link_types import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL
 from capfix.wire.pcapng import (
     BLOCK_LIMIT,
     INTERFACE_DESCRIPTION,

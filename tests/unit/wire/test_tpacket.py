@@ -49,7 +49,8 @@ def test_packets_that_do_not_lie_within_are_not_read(load: Callable[[str], Modul
     block = ring_block(PACKETS)
     ends = [len(ring_block(PACKETS[:n])) for n in range(1, 4)]
     for length in range(48, len(block) + 1):
-        transcoder = load("capfix.transcode.ring").Transcoder(framer)
+        packets = load("capfix.transcode.packet").PacketWriter(framer)
+        transcoder = load("capfix.transcode.ring").RingTranscoder(packets)
         transcoder.add_interface(2, 0, None)
         # Behind the last byte of a packet come up to 7 of padding, which may be missing
         whole = sum(
