@@ -309,10 +309,15 @@ CHANGEABLE: Final = frozenset(
 
 
 def option_name(field: str) -> str:
-    """Return what the user calls a field of RunOptions: the long names of the options that fill it."""
-    names = tuple(
-        option.name
-        for option in OPTIONS.values()
-        if any(path == field or path.startswith(f"{field}.") for path in option.fills)
-    )
-    return listed(names)
+    """Return what the user calls a field of RunOptions: the long names of the options that fill it.
+
+    Names that begin alike are shortened: `keep-files, -size or -age`.
+    Those that fill it beside others, as dumpcap's criteria do, are named where there are no options of its own.
+    """
+    filling = [
+        option for option in OPTIONS.values() if any(path.partition(".")[0] == field for path in option.fills)
+    ]
+    own = [option for option in filling if len(option.fills) == 1]
+    first, *others = [option.name for option in own or filling]
+    stem = first.partition("-")[0]
+    return listed((first, *(other.removeprefix(stem) for other in others)))

@@ -63,7 +63,8 @@ def test_changeable_fields_and_their_names():
     assert {"stop_packets", "verbose", "retention"} == CHANGEABLE
     assert option_name("interfaces") == "interface"
     assert option_name("promiscuous") == "no-promiscuous"
-    assert option_name("rotation") == "rotate-size, rotate-every, rotate-packets or rotate"
+    assert option_name("rotation") == "rotate-size, -every or -packets"
+    assert (option_name("stop_packets"), option_name("stop_files")) == ("count", "stop")
 
 
 def test_help_has_every_option_its_default_and_its_needs(capsys):
