@@ -1,8 +1,8 @@
 """The command line: one module a command.
 
 Each command's module has `add_parser(subparsers)`, which adds the command's parser and sets its `run`: a function
-that takes the parsed namespace and returns the exit status. Whatever takes long to import is imported in there, so
-that `capfix --version` and every `--help` are quick.
+that takes the parsed namespace and returns the exit status. It does its own slow imports, so that `capfix --version`
+and every `--help` are quick.
 
 Exit status: 0 done, 1 trouble, 2 wrong usage, 130 interrupted from the keyboard.
 """
@@ -37,7 +37,7 @@ COMMANDS: dict[str, Callable[[Subparsers], None]] = {
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """A formatter that knows the terminal's width without importing shutil: each option added makes a formatter."""
+    """A formatter that finds the terminal's width without importing shutil: each option added makes a formatter."""
 
     def __init__(self, prog: str) -> None:
         try:
@@ -75,7 +75,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (default: the process's own) and return the exit status.
 
-    A mistake of the user and a failure of the system come out as one sentence on stderr, never as a stack trace.
+    A user's mistake or a failure of the system is one sentence on stderr, never a stack trace.
     """
     if sys.stderr is None:
         # Closed before we were started; print() would take stdout, which may carry a capture
@@ -143,7 +143,7 @@ def _tell(message: str) -> None:
 
 
 class _Version(argparse.Action):
-    """Prints the version line, which takes a look at every module, only when it is asked for."""
+    """Prints the version line. It is made only when asked for, as it looks at every module."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from capfix.cli.build import version_line
@@ -153,7 +153,7 @@ class _Version(argparse.Action):
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser, with the one command that `arguments` name or, where they name none, with all."""
+    """Return the parser, with the one command that `arguments` name, or with all if they name none."""
     parser = _Parser(
         prog="capfix",
         description="Capture from Linux interfaces that misbehave, with a link-layer header Wireshark can decode.",

@@ -14,7 +14,7 @@ from capfix.options.table import OPTIONS
 if TYPE_CHECKING:
     from capfix.options.config_file import Problem, Setting
 
-#: Where a service's instances have their files; the service manager says where else (systemd.exec(5)).
+#: Where a service's instances have their files; the service manager may say otherwise (systemd.exec(5)).
 CONFIGURATION_DIRECTORY: Final = "/etc/capfix"
 STATE_DIRECTORY: Final = "/var/lib/capfix"
 

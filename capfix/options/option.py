@@ -1,4 +1,4 @@
-"""One option of `capfix run`, as a record: all that is known of it, for whoever reads, writes or shows it."""
+"""One option of `capfix run`, as a record: everything known about it, for the code that reads, writes or shows it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

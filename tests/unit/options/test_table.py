@@ -18,7 +18,9 @@ DOCUMENTATION = Path(__file__).parents[3] / "docs" / "options.md"
 def documented_flags() -> list[tuple[tuple[str, ...], str]]:
     """Return names and metavar of each option in the documentation's tables; `-q`, `--quiet`; `-v` are several options."""
     found = []
-    for row in re.findall(r"^\| (`-.*?`) \| (?=[^|])", DOCUMENTATION.read_text().replace(r"\|", "&"), re.MULTILINE):
+    for row in re.findall(
+        r"^\| (`-.*?`) \| (?=[^|])", DOCUMENTATION.read_text().replace(r"\|", "&"), re.MULTILINE
+    ):
         letters: tuple[str, ...] = ()
         for words in re.findall("`([^`]+)`", row):
             flag, _, metavar = words.partition(" ")
