@@ -62,6 +62,7 @@ def run(_: argparse.Namespace) -> int:
 
 def _check_packages() -> None:
     """Import what comes with the extra `demo`, so that what is missing is known before anything is made."""
+    import pyroute2  # noqa: F401
     import rich  # noqa: F401
     import scapy  # noqa: F401
 

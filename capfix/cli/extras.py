@@ -5,9 +5,9 @@ from typing import Final
 _UNCOMPILED: Final = (
     "this capfix is not compiled and needs Cython to run; install it with `pip install 'capfix[pure]'`"
 )
-_DEMO: Final = "the demo needs scapy and rich; install them with `pip install 'capfix[demo]'`"
+_DEMO: Final = "the demo needs pyroute2, rich and scapy; install them with `pip install 'capfix[demo]'`"
 
-_ADVICE: Final = {"cython": _UNCOMPILED, "scapy": _DEMO, "rich": _DEMO}
+_ADVICE: Final = {"cython": _UNCOMPILED, "pyroute2": _DEMO, "rich": _DEMO, "scapy": _DEMO}
 
 
 def advice(missing: ModuleNotFoundError) -> str | None:

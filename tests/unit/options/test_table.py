@@ -16,7 +16,7 @@ DOCUMENTATION = Path(__file__).parents[3] / "docs" / "options.md"
 
 
 def documented_flags() -> list[tuple[tuple[str, ...], str]]:
-    """Return names and metavar of each option in the documentation's tables; `-q`, `--quiet`; `-v` are several options."""
+    """Return names and metavar of each option in the tables; a row may have several options."""
     found = []
     for row in re.findall(
         r"^\| (`-.*?`) \| (?=[^|])", DOCUMENTATION.read_text().replace(r"\|", "&"), re.MULTILINE
