@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from capfix.errors import UsageError
-from capfix.filters.vlans import LAST_VLAN_ID, VlanSet
 from capfix.options.dumpcap import Criterion, StopRules, rotate_rules
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
 from capfix.wire.numbers import HOOKS
 from capfix.wire.pcapng import SNAPLEN
+
+if TYPE_CHECKING:
+    from capfix.filters.vlans import VlanSet
 
 
 def parse_count(text: str) -> int:
@@ -85,12 +88,17 @@ def _mark_number(text: str) -> int:
     return number
 
 
-def parse_vlans(text: str) -> VlanSet:
+def parse_vlans(text: str) -> "VlanSet":
     """Return the VLANs of a comma list of IDs, ranges of IDs and `none`, which is no tag: `5,7-9,none`.
 
     Raises:
         UsageError: it is not such a list.
     """
+    from capfix.filters.vlans import (  # takes 7 ms, and most captures have no such option
+        LAST_VLAN_ID,
+        VlanSet,
+    )
+
     ids: set[int] = set()
     parts = text.split(",")
     for part in parts:

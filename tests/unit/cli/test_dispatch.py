@@ -104,13 +104,8 @@ def test_a_misspelt_option_is_answered_with_the_near_one(capsys, text):
 
 
 @pytest.mark.parametrize(
-    ("module", "sentence"),
-    [
-        ("pyroute2", "'capfix[demo]'"),
-        ("scapy", "'capfix[demo]'"),
-        ("rich", "'capfix[demo]'"),
-        ("cython", "'capfix[pure]'"),
-    ],
+    ("module", "extra"),
+    [("pyroute2", "demo"), ("scapy", "demo"), ("rich", "demo"), ("cython", "pure")],
 )
 def test_a_missing_extra_is_named(command, capsys, module, extra):
     """Where a package of an extra is missing, one sentence says how to get it."""
