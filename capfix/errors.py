@@ -17,6 +17,8 @@ Errors carry values; the sentence a person reads is made from them here. `exit_s
 ends with when the error reaches the command line: 1 trouble, 2 wrong usage.
 """
 
+from typing import NamedTuple
+
 
 class CapfixError(Exception):
     """Whatever capfix has to say to its user, in one sentence."""
@@ -30,15 +32,22 @@ class UsageError(CapfixError):
     exit_status = 2
 
 
-class ContradictionError(UsageError):
-    """Options that are sound one by one and cannot be together. `problems` are all of them, a sentence each."""
+class Contradiction(NamedTuple):
+    """Options that cannot be together, by their long names without dashes, and a sentence that says why."""
 
-    def __init__(self, problems: list[str]) -> None:
+    options: tuple[str, ...]
+    text: str
+
+
+class ContradictionError(UsageError):
+    """Options that are sound one by one and cannot be together: all such cases."""
+
+    def __init__(self, problems: list[Contradiction]) -> None:
         super().__init__(problems)
         self.problems = problems
 
     def __str__(self) -> str:
-        return "; and ".join(self.problems)
+        return "; and ".join(problem.text for problem in self.problems)
 
 
 class FormatError(CapfixError):

@@ -1,16 +1,17 @@
 """The command line: one module a command.
 
 Each command's module has `add_parser(subparsers)`, which adds the command's parser and sets its `run`: a function
-that takes the parsed namespace and returns the exit status. Whatever takes long to import is imported in there, so
-that `capfix --version` and every `--help` are quick.
+that takes the parsed namespace and returns the exit status. It does its own slow imports, so that `capfix --version`
+and every `--help` are quick.
 
 Exit status: 0 done, 1 trouble, 2 wrong usage, 130 interrupted from the keyboard.
 """
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -36,7 +37,7 @@ COMMANDS: dict[str, Callable[[Subparsers], None]] = {
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """A formatter that knows the terminal's width without importing shutil: each option added makes a formatter."""
+    """A formatter that finds the terminal's width without importing shutil: each option added makes a formatter."""
 
     def __init__(self, prog: str) -> None:
         try:
@@ -47,33 +48,55 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that wants options in full, and raises what is wrong instead of exiting."""
+    """An argument parser that takes options in full only, and raises what is wrong instead of exiting."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **settings)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse, and refuse what is unknown here: the parser of the command knows which options come near."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._refusal(unknown))
+        return parsed, unknown
+
+    def _refusal(self, unknown: Sequence[str]) -> str:
+        name = next((text for text in unknown if text.startswith("-")), None)
+        if name is None:
+            return f"unexpected argument {unknown[0]}"
+        name = name.partition("=")[0]
+        return f"unknown option {name}{_suggestion(name, re.findall(r'--[a-z][a-z-]*', self.format_help()))}"
+
     def error(self, message: str) -> NoReturn:
+        """Raise UsageError with `message` and where the help is."""
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (default: the process's own) and return the exit status.
 
-    A mistake of the user and a failure of the system come out as one sentence on stderr, never as a stack trace.
+    A user's mistake or a failure of the system is one sentence on stderr, never a stack trace.
     """
     if sys.stderr is None:
         # Closed before we were started; print() would take stdout, which may carry a capture
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, for as long as we run
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
-        parsed = _parser(arguments).parse_args(arguments)
-        status: int = parsed.run(parsed)
+        status = _run(arguments)
         if sys.stdout is not None:  # it may have been closed before we were started
             sys.stdout.flush()
         return status
     except CapfixError as error:
         _tell(str(error))
         return error.exit_status
+    except ModuleNotFoundError as error:
+        from capfix.cli.extras import advice
+
+        sentence = advice(error)
+        if sentence is None:
+            raise
+        _tell(sentence)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -85,6 +108,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except SystemExit as leaving:  # argparse leaves this way after --help and --version
         return leaving.code if isinstance(leaving.code, int) else 0
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run the command that `arguments` name; without any, print the help."""
+    parser = _parser(arguments)
+    if not arguments:
+        parser.print_help()
+        return 0
+    if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        parser.error(f"unknown command {arguments[0]}{_suggestion(arguments[0], COMMANDS)}")
+    parsed = parser.parse_args(arguments)
+    status: int = parsed.run(parsed)
+    return status
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    """Return a question that names the nearest of the known words, nothing where none is near."""
+    from difflib import get_close_matches  # for a mistake only: it takes a while to import
+
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _in_words(error: OSError) -> str:
@@ -99,7 +143,7 @@ def _tell(message: str) -> None:
 
 
 class _Version(argparse.Action):
-    """Prints the version line, which takes a look at every module, only when it is asked for."""
+    """Prints the version line. It is made only when asked for, as it looks at every module."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from capfix.cli.build import version_line
@@ -109,7 +153,7 @@ class _Version(argparse.Action):
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser, with the one command that `arguments` name or, where they name none, with all."""
+    """Return the parser, with the one command that `arguments` name, or with all if they name none."""
     parser = _Parser(
         prog="capfix",
         description="Capture from Linux interfaces that misbehave, with a link-layer header Wireshark can decode.",

@@ -16,9 +16,9 @@ def compiled_modules() -> list[str]:
 
 
 def uncompiled_modules() -> list[str]:
-    """Return the names of those among `compiled_modules` that stand here uncompiled. Empty means compiled.
+    """Return those of `compiled_modules` that are not compiled here. Empty means compiled.
 
-    Nothing is imported to find out, other than the packages they stand in.
+    Nothing but their packages is imported to find out.
     """
     return [name for name in compiled_modules() if not _is_extension(name)]
 

@@ -50,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Run the demo. The status is 1 when a capfix capture was not understood in full."""
+    _check_packages()
     _gain_privileges()
     try:
         DIRECTORY.mkdir(exist_ok=True)
@@ -57,6 +58,13 @@ def run(_: argparse.Namespace) -> int:
     except OSError as error:
         raise SinkError(f"cannot write to {DIRECTORY}: {(error.strerror or str(error)).lower()}") from error
     return _show(passed)
+
+
+def _check_packages() -> None:
+    """Import what comes with the extra `demo`, so that what is missing is known before anything is made."""
+    import pyroute2  # noqa: F401
+    import rich  # noqa: F401
+    import scapy  # noqa: F401
 
 
 def _gain_privileges() -> None:

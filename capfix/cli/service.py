@@ -1,7 +1,7 @@
 """`capfix service`: put the systemd units of a pip installation in place, and take them away.
 
-A distribution's package brings the same files to their places by itself. Here they go to where the administrator's
-own software has its units: /usr/local/lib/systemd/system, which leaves /etc/systemd/system to `systemctl edit`.
+A distribution's package installs the same files itself. Here they go where the administrator's own software keeps its
+units: /usr/local/lib/systemd/system, which leaves /etc/systemd/system to `systemctl edit`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SYSUSERS = Path("/etc/sysusers.d/capfix.conf")
 CONFIGURATION = Path("/etc/capfix")
 CAPTURES = Path("/var/lib/capfix")
 
-#: The program in the unit as it stands in the tree, for a distribution's package.
+#: The program named in the unit in the tree, which is right for a distribution's package.
 _PACKAGED_COMMAND = "/usr/bin/capfix"
 
 #: What the unit cannot see: ProtectHome and PrivateTmp hide these.
@@ -70,10 +70,10 @@ def _install(arguments: argparse.Namespace) -> int:
         _run("systemd-sysusers", str(SYSUSERS))
         _run("systemctl", "daemon-reload")
     print(f"installed {UNIT} and {SYSUSERS}")
-    print("next, for the interface cipsec0, which need not be there yet:")
+    print("next, for the interface cipsec0, which need not exist yet:")
     print("    systemctl enable --now capfix@cipsec0")
     print("    systemctl status capfix@cipsec0")
-    print(f"captures: {CAPTURES}; settings, where you want others: {CONFIGURATION}/cipsec0.toml")
+    print(f"captures: {CAPTURES}; to change settings: {CONFIGURATION}/cipsec0.toml")
     return 0
 
 
@@ -90,16 +90,16 @@ def _remove(arguments: argparse.Namespace) -> int:
     if _manages(arguments.root):
         _run("systemctl", "daemon-reload")
     print("removed " + ", ".join(map(str, found)) if found else "nothing to remove")
-    print(f"left as they are: {CONFIGURATION}, {CAPTURES}, the user capfix")
+    print(f"kept: {CONFIGURATION}, {CAPTURES}, the user capfix")
     return 0
 
 
 def _command(given: Path | None) -> str:
-    """Return the program for ExecStart: `given`, or the running one, as long as the service can get at it.
+    """Return the program for ExecStart: `given`, or the running one, if the service can reach it.
 
     Raises:
         UsageError: `given` is not an absolute path.
-        CapfixError: the running installation lies where the unit's protection hides it.
+        CapfixError: the running installation is where the unit's protection hides it.
     """
     if given is not None:
         if not given.is_absolute():
@@ -139,7 +139,7 @@ def _below(root: Path | None, path: Path) -> Path:
 
 
 def _manages(root: Path | None) -> bool:
-    """Return whether a service manager runs that should hear of what is done. See sd_booted(3)."""
+    """Return whether a service manager is running that must reload. See sd_booted(3)."""
     return root is None and Path("/run/systemd/system").is_dir()
 
 

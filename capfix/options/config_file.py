@@ -4,7 +4,7 @@
     rotate-size = "100MB"
     quiet = true
 
-Here is what the file says, and where. What it means is for whoever knows the options.
+This module knows what the file says, and on which line. What it means, the table of options knows.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from capfix.errors import CapfixError, UsageError
 
-_KEY_LINE = re.compile(r"""\s*(["']?)([^"'=\s]+)\1\s*=""")
+_KEY_LINE = r"""\s*(["']?)([^"'=\s]+)\1\s*="""  # compiled when it is used: most captures have no file
 
 
 class Setting(NamedTuple):
@@ -25,14 +25,14 @@ class Setting(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is wrong with the settings. `line` is None for what the command line, or nobody, said."""
+    """What is wrong with the settings. `line` is None where it is not in the file."""
 
     line: int | None
     message: str
 
 
 class ConfigurationError(UsageError):
-    """Settings that cannot be, all of them. `path` is None when there is no file."""
+    """Everything that is wrong with the options. `path` is None when there is no file."""
 
     def __init__(self, path: Path | None, problems: list[Problem]) -> None:
         super().__init__(path, problems)
@@ -40,12 +40,12 @@ class ConfigurationError(UsageError):
         self.problems = sorted(problems, key=lambda problem: problem.line or 0)
 
     def __str__(self) -> str:
-        told = [self._told(problem) for problem in self.problems]
-        if len(told) == 1:
-            return told[0]
-        return "\n  ".join([f"{len(told)} problems:", *told])
+        sentences = [self._sentence(problem) for problem in self.problems]
+        if len(sentences) == 1:
+            return sentences[0]
+        return "\n  ".join([f"{len(sentences)} problems:", *sentences])
 
-    def _told(self, problem: Problem) -> str:
+    def _sentence(self, problem: Problem) -> str:
         return (
             problem.message
             if problem.line is None
@@ -82,7 +82,7 @@ def _line(key: str, lines: list[str]) -> int:
     is no TOML by itself.
     """
     for number, line in enumerate(lines, 1):
-        match = _KEY_LINE.match(line) or re.match(r"\s*\[+\s*([\"']?)([^\"'\].]+)\1", line)
+        match = re.match(_KEY_LINE, line) or re.match(r"\s*\[+\s*([\"']?)([^\"'\].]+)\1", line)
         if match and match[2].split(".")[0] == key and _is_toml("\n".join(lines[: number - 1])):
             return number
     return 1

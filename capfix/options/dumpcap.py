@@ -3,7 +3,7 @@
 Each option holds one `key:value`; of a key given twice the last counts. A kB there is 1000 bytes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from capfix.errors import UsageError
@@ -34,30 +34,43 @@ class StopRules(NamedTuple):
         return rules._replace(size_bytes=min(limits)), self._replace(size_bytes=None)
 
 
-def parse_rotate(criteria: Sequence[str]) -> tuple[RotationRules, RetentionRules]:
-    """Return what the `-b` options in `criteria` ask for.
+#: A key of a criterion, and its value in the units of RotationRules and StopRules.
+Criterion = tuple[str, int]
+
+
+def rotate_criterion(text: str) -> Criterion:
+    """Return what one `-b` option asks for.
 
     Raises:
-        UsageError: an unknown key, a value that is none.
+        UsageError: an unknown key or a malformed value.
     """
-    values = _split("-b", criteria, _ROTATE)
-    files = values.pop("files", None)
+    return _criterion("-b", text, _ROTATE)
+
+
+def stop_criterion(text: str) -> Criterion:
+    """Return what one `-a` option asks for.
+
+    Raises:
+        UsageError: an unknown key or a malformed value.
+    """
+    return _criterion("-a", text, _STOP)
+
+
+def rotate_rules(criteria: Iterable[Criterion]) -> tuple[RotationRules, RetentionRules]:
+    """Return the rules of all `-b` options together."""
+    values = dict(criteria)
     rules = RotationRules(
         size_bytes=values.get("filesize"),
         packets=values.get("packets"),
         every_ns=values.get("interval"),
         duration_ns=values.get("duration"),
     )
-    return rules, RetentionRules(run_files=files)
+    return rules, RetentionRules(run_files=values.get("files"))
 
 
-def parse_stop(criteria: Sequence[str]) -> StopRules:
-    """Return what the `-a` options in `criteria` ask for.
-
-    Raises:
-        UsageError: an unknown key or a value that is none.
-    """
-    values = _split("-a", criteria, _STOP)
+def stop_rules(criteria: Iterable[Criterion]) -> StopRules:
+    """Return the rules of all `-a` options together."""
+    values = dict(criteria)
     return StopRules(
         duration_ns=values.get("duration"),
         size_bytes=values.get("filesize"),
@@ -94,17 +107,14 @@ _STOP: Final[Mapping[str, Callable[[str], int]]] = {
 _ROTATE: Final[Mapping[str, Callable[[str], int]]] = {**_STOP, "interval": _seconds}
 
 
-def _split(option: str, criteria: Sequence[str], known: Mapping[str, Callable[[str], int]]) -> dict[str, int]:
-    values = {}
-    for criterion in criteria:
-        key, colon, value = criterion.partition(":")
-        if not colon or key not in known:
-            raise UsageError(
-                f"{option} {criterion}: write KEY:VALUE, where KEY is one of {', '.join(sorted(known))}; "
-                f"for example {option} duration:60"
-            )
-        try:
-            values[key] = known[key](value)
-        except UsageError as exc:
-            raise UsageError(f"{option} {criterion}: {exc}") from exc
-    return values
+def _criterion(letter: str, text: str, known: Mapping[str, Callable[[str], int]]) -> Criterion:
+    key, colon, value = text.partition(":")
+    if not colon or key not in known:
+        raise UsageError(
+            f"{text!r} is not KEY:VALUE, where KEY is one of {', '.join(sorted(known))}; "
+            f"for example {letter} duration:60"
+        )
+    try:
+        return key, known[key](value)
+    except UsageError as exc:
+        raise UsageError(f"{text!r}: {exc}") from exc

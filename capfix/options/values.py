@@ -1,11 +1,11 @@
-"""From the words of the command line to what they mean."""
+"""Texts of option values, and what they mean."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from capfix.errors import UsageError
-from capfix.options.dumpcap import StopRules, parse_rotate
+from capfix.options.dumpcap import Criterion, StopRules, rotate_rules
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
 from capfix.wire.numbers import HOOKS
@@ -32,17 +32,14 @@ def least(*limits: int | None) -> int | None:
 
 
 def file_rules(
-    criteria: Sequence[str], rotation: RotationRules, retention: RetentionRules, stop: StopRules
+    criteria: Iterable[Criterion], rotation: RotationRules, retention: RetentionRules, stop: StopRules
 ) -> tuple[RotationRules, RetentionRules, StopRules]:
     """Return what ends a file, which files stay and what ends the capture.
 
     `criteria` are the values of -b, which add to `rotation` and `retention` as the other options gave them: of two
     limits the smaller holds. Where files are rotated, a size to stop at begins a new file instead.
-
-    Raises:
-        UsageError: a criterion that is none.
     """
-    also, ring = parse_rotate(criteria)
+    also, ring = rotate_rules(criteria)
     rotation = RotationRules(
         size_bytes=least(rotation.size_bytes, also.size_bytes),
         packets=least(rotation.packets, also.packets),

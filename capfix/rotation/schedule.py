@@ -1,6 +1,5 @@
 """When a new file is due: by size, packets, the wall clock or its own age, whichever comes first."""
 
-from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 Reason = Literal["size", "packets", "interval", "duration"]
@@ -24,12 +23,6 @@ class RotationRules(NamedTuple):
     def __bool__(self) -> bool:
         rules = (self.size_bytes, self.packets, self.every_ns, self.duration_ns)
         return any(rule is not None for rule in rules)
-
-    def problems(self) -> Iterator[str]:
-        """Yield what cannot be: times so short that syncing files would be all that happens."""
-        for option, span_ns in (("--rotate-every", self.every_ns), ("--rotate duration", self.duration_ns)):
-            if span_ns is not None and span_ns < SHORTEST_NS:
-                yield f"{option} of {span_ns / 1e6:g} ms is too often; 100 ms is the least"
 
 
 class Room(NamedTuple):

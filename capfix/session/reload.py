@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from capfix.errors import CapfixError
-from capfix.options.run import CHANGEABLE, RunOptions, option_name
+from capfix.options.run import RunOptions
+from capfix.options.table import CHANGEABLE, option_name
 from capfix.runtime.events import NOTICE, TROUBLE, EventKind
 from capfix.runtime.report import Report
 

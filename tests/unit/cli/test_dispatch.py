@@ -67,12 +67,18 @@ def test_errors_become_one_sentence_and_a_status(command, capsys, error, status)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "capfix: the following arguments are required: COMMAND; see `capfix --help`\n"),
+        (["tri"], "capfix: unknown command tri; did you mean try?; see `capfix --help`\n"),
+        (["zzz"], "capfix: unknown command zzz; see `capfix --help`\n"),
+        (["try", "more"], "capfix: unexpected argument more; see `capfix try --help`\n"),
+        (["try", "-x"], "capfix: unknown option -x; see `capfix try --help`\n"),
         (
             ["try", "--number", "x"],
             "capfix: argument --number: invalid int value: 'x'; see `capfix try --help`\n",
         ),
-        (["try", "--num", "1"], "capfix: unrecognized arguments: --num 1; see `capfix --help`\n"),
+        (
+            ["try", "--num", "1"],
+            "capfix: unknown option --num; did you mean --number?; see `capfix try --help`\n",
+        ),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_status_2(command, capsys, arguments, sentence):
@@ -80,6 +86,49 @@ def test_wrong_usage_is_one_sentence_and_status_2(command, capsys, arguments, se
     command(lambda parsed: 0)
     assert cli.main(arguments) == 2
     assert capsys.readouterr() == ("", sentence)
+
+
+def test_no_arguments_print_the_help(command, capsys):
+    """`capfix` alone shows what there is, on stdout, with status 0: nothing was asked and nothing failed."""
+    command(lambda parsed: 0)
+    assert cli.main([]) == 0
+    out, err = capsys.readouterr()
+    assert (out.startswith("usage: capfix"), "commands:" in out, err) == (True, True, "")
+
+
+@pytest.mark.parametrize("text", ["--snaplne", "--snaplne=96"])
+def test_a_misspelt_option_is_answered_with_the_near_one(capsys, text):
+    """The options of the command itself are looked through, however the value is given."""
+    assert cli.main(["run", "-i", "lo", "-o", "x", text, "96"]) == 2
+    assert capsys.readouterr().err.startswith("capfix: unknown option --snaplne; did you mean --snaplen?")
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("pyroute2", "demo"), ("scapy", "demo"), ("rich", "demo"), ("cython", "pure")],
+)
+def test_a_missing_extra_is_named(command, capsys, module, extra):
+    """Where a package of an extra is missing, one sentence says how to get it."""
+
+    def handler(parsed):
+        raise ModuleNotFoundError(f"No module named {module!r}", name=f"{module}.layers")
+
+    command(handler)
+    assert cli.main(["try"]) == 1
+    error = capsys.readouterr().err
+    assert f"'capfix[{extra}]'" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_capture_needs_no_package_of_an_extra():
+    """What only the demo, or an uncompiled capfix, needs is not imported where a capture starts."""
+    program = (
+        "import sys; sys.modules |= dict.fromkeys(['pyroute2', 'scapy', 'rich', 'cython', 'Cython'])\n"
+        "from capfix import cli; import capfix.session.start\n"
+        "sys.exit(cli.main(['run', '--check-config', '-i', 'lo', '-o', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_interrupt_is_status_130(command):

@@ -90,3 +90,4 @@ def test_a_terminal_as_stdout_is_refused() -> None:
     assert result.returncode == 2
     assert "-o FILE" in result.stderr
     assert "-o - | wireshark -k -i -" in result.stderr
+    assert "docker run -it" in result.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from capfix.errors import UsageError
-from capfix.options.dumpcap import StopRules, parse_rotate, parse_stop
+from capfix.options.dumpcap import StopRules, rotate_criterion, rotate_rules, stop_criterion, stop_rules
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
 
@@ -11,7 +11,7 @@ from capfix.rotation.schedule import RotationRules
 def test_every_rotation_criterion() -> None:
     """Each -b key sets its rule: kB are 1000 bytes, times are seconds, files are those of this run."""
     criteria = ["filesize:2000", "duration:0.5", "packets:7", "interval:3600", "files:5"]
-    assert parse_rotate(criteria) == (
+    assert rotate_rules(map(rotate_criterion, criteria)) == (
         RotationRules(size_bytes=2_000_000, duration_ns=5 * 10**8, packets=7, every_ns=3600 * 10**9),
         RetentionRules(run_files=5),
     )
@@ -19,15 +19,15 @@ def test_every_rotation_criterion() -> None:
 
 def test_every_stop_criterion() -> None:
     """Each -a key sets its rule."""
-    assert parse_stop(["duration:1.5", "filesize:1", "files:3", "packets:9"]) == StopRules(
-        duration_ns=15 * 10**8, size_bytes=1000, files=3, packets=9
-    )
+    assert stop_rules(
+        map(stop_criterion, ["duration:1.5", "filesize:1", "files:3", "packets:9"])
+    ) == StopRules(duration_ns=15 * 10**8, size_bytes=1000, files=3, packets=9)
 
 
 def test_the_last_of_a_key_counts() -> None:
     """A key given twice takes its last value, as in dumpcap."""
-    assert parse_rotate(["packets:1", "packets:2"])[0].packets == 2
-    assert parse_rotate([]) == (RotationRules(), RetentionRules())
+    assert rotate_rules(map(rotate_criterion, ["packets:1", "packets:2"]))[0].packets == 2
+    assert rotate_rules([]) == (RotationRules(), RetentionRules())
 
 
 def test_a_stop_at_a_size_begins_a_new_file_where_files_are_rotated() -> None:
@@ -56,13 +56,13 @@ def test_a_stop_at_a_size_begins_a_new_file_where_files_are_rotated() -> None:
     ],
 )
 def test_a_wrong_criterion_is_quoted(criterion: str) -> None:
-    """A wrong criterion is a usage error that begins with the option as it was given."""
-    for option, parse in (("-b", parse_rotate), ("-a", parse_stop)):
-        with pytest.raises(UsageError, match=f"^{option} {criterion}: "):
-            parse([criterion])
+    """A wrong criterion is a usage error that begins with the criterion as it was given."""
+    for parse in (rotate_criterion, stop_criterion):
+        with pytest.raises(UsageError, match=f"^'{criterion}'"):
+            parse(criterion)
 
 
 def test_an_unknown_key_is_answered_with_the_known() -> None:
     """An interval is nothing to stop at; the error lists what is."""
     with pytest.raises(UsageError, match="one of duration, files, filesize, packets;"):
-        parse_stop(["interval:5"])
+        stop_criterion("interval:5")

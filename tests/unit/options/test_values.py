@@ -4,7 +4,8 @@ import pytest
 
 from capfix.errors import UsageError
 from capfix.filters.vlan_set import VlanSet
-from capfix.options.dumpcap import StopRules
+from capfix.options.checks import checked
+from capfix.options.dumpcap import StopRules, rotate_criterion
 from capfix.options.run import RunOptions
 from capfix.options.values import (
     file_rules,
@@ -31,10 +32,10 @@ def test_a_count_is_a_whole_number_from_one(text: str) -> None:
     [
         ({"interfaces": ()}, "no interface"),
         ({"interfaces": ("any", "lo")}, "every interface already"),
-        ({"link": "token-ring"}, "unknown link type 'token-ring'"),
+        ({"link": "token-ring"}, "--link: 'token-ring' is none of sll, sll2, ethernet"),
         ({"ring_size_mib": 4096}, "too large"),
         ({"keep_headers": True}, "--link ethernet"),
-        ({"source": "ulog"}, "unknown source 'ulog'"),
+        ({"source": "ulog"}, "--source: 'ulog' is none of packet, nflog, both, auto"),
         ({"nflog_group": 5}, "--nflog-group needs --source nflog, both or auto"),
         ({"nflog_rules": "auto"}, "--nflog-rules needs --source nflog"),
         ({"nflog_hooks": (1,)}, "--nflog-hooks needs --source nflog"),
@@ -49,13 +50,15 @@ def test_a_count_is_a_whole_number_from_one(text: str) -> None:
         ),
         ({"retention": RetentionRules(keep_files=3)}, "one file unless it is rotated"),
         ({"stop_files": 3}, "one file unless it is rotated"),
-        ({"rotation": RotationRules(every_ns=10**6)}, "--rotate-every of 1 ms"),
+        ({"rotation": RotationRules(every_ns=10**6)}, "--rotate-every of 1 ms is too often"),
+        ({"rotation": RotationRules(every_ns=99_000_000)}, "99 ms"),
+        ({"rotation": RotationRules(duration_ns=10**6)}, "--rotate duration of 1 ms"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, object], reason: str) -> None:
     """With the reason, before anything is tried."""
     with pytest.raises(UsageError, match=reason):
-        RunOptions(**{"interfaces": ("lo",), "output": "x.pcapng", **options}).checked()
+        checked(RunOptions(**{"interfaces": ("lo",), "output": "x.pcapng", **options}))
 
 
 @pytest.mark.parametrize(
@@ -102,12 +105,21 @@ def test_wrong_snaplens(text):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"direction": "up"}, "unknown direction 'up'"), ({"snaplen": 0}, "snapshot length of 0 bytes")],
+    [
+        ({"direction": "up"}, "--direction: 'up' is none of in, out, inout"),
+        ({"snaplen": 0}, "--snaplen 0 is too small; the least is 1"),
+    ],
 )
 def test_options_are_checked_together(options, message):
     """Wrong values are refused wherever they come from."""
     with pytest.raises(UsageError, match=message):
-        RunOptions(interfaces=("lo",), output="x", **options).checked()
+        checked(RunOptions(interfaces=("lo",), output="x", **options))
+
+
+def test_the_shortest_rhythm_is_allowed():
+    """A new file every 100 ms can be had: only below that would syncing be all that happens."""
+    options = RunOptions(("lo",), "x", rotation=RotationRules(every_ns=100_000_000))
+    assert checked(options) is options
 
 
 @pytest.mark.parametrize(("text", "group"), [("0", 0), ("1007", 1007), ("65535", 65535)])
@@ -146,7 +158,9 @@ def test_rules_are_made_at_the_usual_hooks_unless_they_are_the_user_s_own() -> N
 
 def test_of_two_limits_for_a_file_the_smaller_holds():
     """Options of both kinds may be given together; each limit is the smaller of the two."""
-    criteria = ["filesize:1000", "packets:50", "interval:3600", "duration:5", "files:4"]
+    criteria = map(
+        rotate_criterion, ["filesize:1000", "packets:50", "interval:3600", "duration:5", "files:4"]
+    )
     rotation, retention, _ = file_rules(
         criteria, RotationRules(size_bytes=999, packets=51), RetentionRules(keep_files=9), StopRules()
     )
@@ -158,7 +172,7 @@ def test_a_size_to_stop_at_begins_a_new_file_where_files_are_rotated():
     """As in dumpcap, -a filesize ends the capture only where there is one file."""
     stop = StopRules(size_bytes=5000)
     alone = file_rules([], RotationRules(), RetentionRules(), stop)
-    rotated = file_rules(["packets:9"], RotationRules(), RetentionRules(), stop)
+    rotated = file_rules([("packets", 9)], RotationRules(), RetentionRules(), stop)
     assert (alone[0], alone[2]) == (RotationRules(), stop)
     assert (rotated[0], rotated[2]) == (RotationRules(size_bytes=5000, packets=9), StopRules())
 
