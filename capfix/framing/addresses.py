@@ -25,7 +25,9 @@ class InterfaceAddresses:
 
     def set(self, row: int, own_mac: bytes | None) -> None:
         """Begin with `row`, an existing one or the next: its own address, 6 bytes or None, and no peer's."""
-        rows = array("B", bytes(self.rows).ljust((row + 1) * ROW_LENGTH, b"\0"))
+        at = row * ROW_LENGTH
+        while at >= len(self.rows):
+            self.rows = array("B", bytes(self.rows) + bytes(len(self.rows)))
         known = own_mac + b"\x01" if own_mac is not None else b""
-        rows[row * ROW_LENGTH : (row + 1) * ROW_LENGTH] = array("B", known.ljust(ROW_LENGTH, b"\0"))
-        self.rows = rows
+        for offset, value in enumerate(known.ljust(ROW_LENGTH, b"\0")):
+            self.rows[at + offset] = value

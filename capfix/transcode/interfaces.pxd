@@ -12,6 +12,7 @@ cdef class InterfaceTable:
     cdef unsigned short[::1] hardware_types
     cdef unsigned long long[::1] written
     cdef dict _rows
+    cdef list _free_rows
     cdef Py_ssize_t _last_row
     cdef unsigned int[::1] _ifindexes
     cdef int[::1] _slots

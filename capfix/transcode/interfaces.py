@@ -13,6 +13,7 @@ if not cython.compiled:  # the .pxd file has it otherwise
 
 _IGNORED: Final = 0xFFFFFFFF  # an interface id that stands for: leave its packets out
 _EMPTY_SLOT: Final = -1
+_ROWS: Final = 4  # at first
 
 
 class InterfaceTable:
@@ -25,14 +26,15 @@ class InterfaceTable:
     def forget(self) -> None:
         """Know no interface any more: a new section begins, where each needs a block of its own."""
         self._rows: dict[int, int] = {}
+        self._free_rows: list[int] = []
         self._last_row = 0
         self.addresses.forget()
-        self._ifindexes = array("I", [0])
-        self.interface_ids = array("I", [0])
-        self.hardware_types = array("H", [0])
-        self.written = array("Q", [0])
-        self._slots = array("i", [_EMPTY_SLOT] * 8)
-        self._slot_count = 8
+        self._ifindexes = array("I", [0] * _ROWS)
+        self.interface_ids = array("I", [0] * _ROWS)
+        self.hardware_types = array("H", [0] * _ROWS)
+        self.written = array("Q", [0] * _ROWS)
+        self._slot_count = 2 * _ROWS
+        self._slots = array("i", [_EMPTY_SLOT] * self._slot_count)
 
     def add(self, ifindex: int, interface_id: int, mac: bytes | None, hardware_type: int = 0) -> None:
         """Write packets of `ifindex` as of interface block `interface_id`.
@@ -40,10 +42,25 @@ class InterfaceTable:
         `mac` is its own address, 6 bytes or None, `hardware_type` an ARPHRD_ number, for packets that come without.
         An ifindex that is known already is changed: a device came back under another number of the file.
         """
-        row = self._rows.setdefault(ifindex, len(self._rows))
-        count = len(self._rows)
+        row = self._rows.get(ifindex)
+        if row is None:
+            row = self._free_rows.pop() if self._free_rows else len(self._rows)
+            self._rows[ifindex] = row
+            self._make_room(row)
+            self.written[row] = 0
+            self._fill_slot(ifindex, row)
+        self._ifindexes[row] = ifindex
+        self.interface_ids[row] = interface_id
+        self.hardware_types[row] = hardware_type
+        self.addresses.set(row, mac)
+
+    def _make_room(self, row: int) -> None:
+        """See to it that `row` is there, in twice the room if it is not: each of many costs no more than one of few."""
+        room = len(self.written)
+        if row < room:
+            return
         self._ifindexes, self.interface_ids, self.hardware_types, self.written = (
-            array(kind, list(column) + [0] * (count - len(column)))
+            array(kind, list(column) + [0] * room)
             for kind, column in (
                 ("I", self._ifindexes),
                 ("I", self.interface_ids),
@@ -51,24 +68,36 @@ class InterfaceTable:
                 ("Q", self.written),
             )
         )
-        self._ifindexes[row] = ifindex
-        self.interface_ids[row] = interface_id
-        self.hardware_types[row] = hardware_type
-        self.addresses.set(row, mac)
+        self._slot_count = 4 * room  # at most half full, so that a search ends soon
         self._fill_slots()
 
     def _fill_slots(self) -> None:
-        """Lay out the slots anew, at most half full, so that a search ends soon."""
-        size = 8
-        while size < 2 * len(self._rows):
-            size *= 2
-        slots = array("i", [_EMPTY_SLOT] * size)
+        """Lay out the slots anew."""
+        self._slots = array("i", [_EMPTY_SLOT] * self._slot_count)
         for ifindex, row in self._rows.items():
-            slot = ifindex % size
-            while slots[slot] != _EMPTY_SLOT:
-                slot = (slot + 1) % size
-            slots[slot] = row
-        self._slots, self._slot_count = slots, size
+            self._fill_slot(ifindex, row)
+
+    def _fill_slot(self, ifindex: int, row: int) -> None:
+        slot = ifindex % self._slot_count
+        while self._slots[slot] not in (_EMPTY_SLOT, row):
+            slot = (slot + 1) % self._slot_count
+        self._slots[slot] = row
+
+    def ask_again(self, ifindex: int) -> None:
+        """Have the next packet of `ifindex` taken for an unknown interface's, until it is added again."""
+        row = self._rows.get(ifindex)
+        if row is not None:
+            self._ifindexes[row] = 0
+
+    def release(self, ifindex: int) -> int:
+        """Forget an interface that is gone, and return how many of its packets were written."""
+        row = self._rows.pop(ifindex, None)
+        if row is None:
+            return 0
+        self._ifindexes[row] = 0
+        self._free_rows.append(row)
+        self._fill_slots()
+        return int(self.written[row])
 
     def ignore(self, ifindex: int) -> None:
         """Leave packets of `ifindex` out."""

@@ -124,6 +124,14 @@ class NetfilterTranscoder:
         """Know no interface any more; see InterfaceTable.forget."""
         self.packets.interfaces.forget()
 
+    def ask_again(self, ifindex: int) -> None:
+        """Stop at the next packet of `ifindex` as at one of an interface that is not known."""
+        self.packets.interfaces.ask_again(ifindex)
+
+    def release_interface(self, ifindex: int) -> int:
+        """Forget an interface that is gone, and return how many of its packets were written."""
+        return self.packets.interfaces.release(ifindex)
+
     def delivered(self, ifindex: int) -> int:
         """Return how many packets of an interface were written since interfaces were last forgotten."""
         return self.packets.interfaces.delivered(ifindex)

@@ -169,4 +169,4 @@ class Attachments:
     def _close_statistics(self, ifindex: int) -> None:
         """Write what is known of an interface that has gone."""
         if not self._is_stopped:
-            self._write(self._source.statistics_of(ifindex, time.time_ns()))
+            self._write(self._source.last_statistics_of(ifindex, time.time_ns()))

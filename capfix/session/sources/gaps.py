@@ -19,15 +19,16 @@ class Gaps:
         self._gone_since_ns[name] = now_ns
         _forget_oldest(self._gone_since_ns)
 
-    def end(self, name: str, ifindex: int, now_ns: int) -> None:
-        """One of that name is there, again or for the first time."""
+    def end(self, name: str, ifindex: int, now_ns: int) -> bool:
+        """One of that name is there; return whether it was gone before."""
         since_ns = self._gone_since_ns.pop(name, None)
         if since_ns is None:
-            return
+            return False
         gone, back = in_words(since_ns), in_words(now_ns)
         self._notes.pop(ifindex, None)
         self._notes[ifindex] = f"{name} was gone from {gone} to {back} UTC; now it is ifindex {ifindex}"
         _forget_oldest(self._notes)
+        return True
 
     def maybe_note(self, ifindex: int) -> str | None:
         """Return, once, what to note with the next packet of an interface."""

@@ -8,6 +8,7 @@ from capfix.session.sources.gaps import Gaps
 from capfix.session.sources.known_links import KnownLinks
 from capfix.wire.pcapng import InterfaceStatistics, encode_comment, encode_interface_statistics
 
+MOST_BLOCKS: Final = 4096  # in one section; further devices go with the first block, as their packets do
 PSEUDO: Final = 0  # the block at which counts of the whole socket stand, and packets of links nobody heard of
 
 
@@ -22,6 +23,12 @@ class Rows(Protocol):
 
     def delivered(self, ifindex: int) -> int:
         """Return how many packets of `ifindex` were written since interfaces were last forgotten."""
+
+    def ask_again(self, ifindex: int) -> None:
+        """Stop at the next packet of `ifindex` as at one of an interface that is not known."""
+
+    def release_interface(self, ifindex: int) -> int:
+        """Forget an interface that is gone, and return how many of its packets were written."""
 
 
 class KernelCounts(Protocol):
@@ -55,6 +62,7 @@ class InterfaceBlock:
         self.link = link
         self.dropped_by_device = dropped_by_device
         self.ifindexes: set[int] = set()
+        self.delivered_before = 0  # by those that are no longer among them
         self.received: int | None = None
         self.dropped: int | None = None
 
@@ -79,6 +87,7 @@ class InterfaceLedger:
         self._kernel = kernel
         self._suffix = suffix
         self._blocks: list[InterfaceBlock] = []
+        self._devices: dict[tuple[str, bytes | None, int], InterfaceBlock] = {}
         self._counting: InterfaceBlock | None = None  # at which the socket's counts stand
         self._received_before = 0
         self._dropped_before = 0
@@ -89,6 +98,7 @@ class InterfaceLedger:
     def begin_section(self, now_ns: int) -> None:
         """Know no block any more: a section begins."""
         self._blocks.clear()
+        self._devices.clear()
         self._rows.forget_interfaces()
         self._counting = None
         self._kernel.refresh()
@@ -116,14 +126,15 @@ class InterfaceLedger:
         socket's counts stand at this interface from now on.
         """
         link = self._known.find(ifindex)
-        if link is None:
+        if link is None or (len(self._blocks) >= MOST_BLOCKS and _device(link) not in self._devices):
             return self._show_unknown(section, ifindex, name)
-        block = next((block for block in self._blocks if _is_of(block, link)), None)
+        block = self._devices.get(_device(link))
         encoded = b""
         if block is None:
             interface_id, encoded = section.interface(link._replace(name=link.name + self._suffix))
             block = InterfaceBlock(interface_id, link, interface_drops(link))
             self._blocks.append(block)
+            self._devices[_device(link)] = block
         block.link = link
         self._add(block, ifindex)
         if counts:
@@ -145,6 +156,11 @@ class InterfaceLedger:
         link = block.link
         mac, hardware_type = (None, 0) if link is None else (link.mac, link.hardware_type)
         self._rows.add_interface(ifindex, block.interface_id, mac, hardware_type)
+
+    def come_back(self, name: str, ifindex: int, now_ns: int) -> None:
+        """Note with the first packet of `ifindex` that one of its name was gone, if so, until now."""
+        if self.gaps.end(name, ifindex, now_ns):
+            self._rows.ask_again(ifindex)
 
     def renew(self, link: Link) -> None:
         """Note what a link is now: its address may have been set after it was made."""
@@ -181,10 +197,18 @@ class InterfaceLedger:
         self.settle(closing)
         return [self._statistics_of(block, now_ns) for block in self._blocks]
 
-    def statistics_of(self, ifindex: int, now_ns: int) -> list[bytes]:
-        """Return those of one interface, if it has a block in this section."""
+    def last_statistics_of(self, ifindex: int, now_ns: int) -> list[bytes]:
+        """Return those of an interface that is gone, if it has a block in this section, and remember no more of it.
+
+        Should a packet of it come all the same, it is shown again.
+        """
         self.settle()
-        return [self._statistics_of(block, now_ns) for block in self._blocks if ifindex in block.ifindexes]
+        blocks = [block for block in self._blocks if ifindex in block.ifindexes]
+        statistics = [self._statistics_of(block, now_ns) for block in blocks]
+        for block in blocks:
+            block.ifindexes.discard(ifindex)
+            block.delivered_before += self._rows.release_interface(ifindex)
+        return statistics
 
     def _statistics_of(self, block: InterfaceBlock, now_ns: int) -> bytes:
         dropped_by_device = interface_drops(block.link) if block.link else None
@@ -199,14 +223,11 @@ class InterfaceLedger:
                 received=block.received,
                 interface_dropped=dropped_by_device,
                 kernel_dropped=block.dropped,
-                delivered=sum(map(self._rows.delivered, block.ifindexes)),
+                delivered=block.delivered_before + sum(map(self._rows.delivered, block.ifindexes)),
             )
         )
 
 
-def _is_of(block: InterfaceBlock, link: Link) -> bool:
-    """Return whether the block is of this device."""
-    known = block.link
-    if known is None:
-        return False
-    return (known.name, known.mac, known.hardware_type) == (link.name, link.mac, link.hardware_type)
+def _device(link: Link) -> tuple[str, bytes | None, int]:
+    """Return what makes a link that comes again the same device."""
+    return link.name, link.mac, link.hardware_type

@@ -243,7 +243,7 @@ class PacketSource:
 
     def link_is_back(self, name: str, ifindex: int, now_ns: int) -> None:
         """Note that one of that name is there, for the first packet that comes by it."""
-        self._ledger.gaps.end(name, ifindex, now_ns)
+        self._ledger.come_back(name, ifindex, now_ns)
 
     def renew(self, link: Link) -> None:
         """Note what an attached interface is now: its address may have been set after it was made."""
@@ -285,9 +285,9 @@ class PacketSource:
         """
         return self._ledger.statistics(now_ns, closing)
 
-    def statistics_of(self, ifindex: int, now_ns: int) -> list[bytes]:
-        """Return the statistics of one interface, if it has packets in this section."""
-        return self._ledger.statistics_of(ifindex, now_ns)
+    def last_statistics_of(self, ifindex: int, now_ns: int) -> list[bytes]:
+        """Return the statistics of an interface that is gone, if it has packets in this section."""
+        return self._ledger.last_statistics_of(ifindex, now_ns)
 
     # Counts
 

@@ -53,7 +53,7 @@ class Source:
     def link_is_back(self, name: str, ifindex: int, now_ns: int) -> None:
         self.asked.append(("note back", name))
 
-    def statistics_of(self, ifindex: int, now_ns: int) -> list[bytes]:
+    def last_statistics_of(self, ifindex: int, now_ns: int) -> list[bytes]:
         return [b"statistics"]
 
 

@@ -35,6 +35,13 @@ class Rows:
     def delivered(self, ifindex: int) -> int:
         return self.written[ifindex]
 
+    def ask_again(self, ifindex: int) -> None:
+        self.known.pop(ifindex, None)
+
+    def release_interface(self, ifindex: int) -> int:
+        self.known.pop(ifindex, None)
+        return self.written.pop(ifindex, 0)
+
 
 class Kernel:
     """What the kernel counted."""
@@ -173,3 +180,37 @@ def test_an_address_set_later_is_taken_over() -> None:
     book.show(7)
     book.ledger.renew(link(7))
     assert book.rows.known == {7: (0, MAC)}
+
+
+def test_a_gap_under_the_same_index_is_noted_too() -> None:
+    """The interface is asked for again, as its next packet would not stop at a known one."""
+    book = Book(link(7))
+    book.show(7)
+    book.ledger.gaps.begin("cipsec0", NOW_NS)
+    book.ledger.come_back("cipsec0", 7, NOW_NS + 1)
+    assert book.rows.known == {}
+    book.show(7)
+    assert b"cipsec0 was gone from" in book.ledger.pending_options
+    assert len([block for block in book.blocks if block]) == 2  # header, and one interface
+
+
+def test_what_is_gone_is_counted_and_forgotten() -> None:
+    """Rows do not grow with all interfaces that ever were; their packets stay in the totals."""
+    book = Book(link(7), link(9))
+    book.show(7)
+    book.rows.written[7] = 3
+    assert len(book.ledger.last_statistics_of(7, NOW_NS)) == 1
+    assert book.rows.known == {}
+    book.show(9)
+    book.rows.written[9] = 4
+    assert book.statistics() == {0: (None, None, 7)}
+
+
+def test_one_section_has_so_many_interfaces_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further devices go with the first block."""
+    monkeypatch.setattr("capfix.session.sources.ledger.MOST_BLOCKS", 2)
+    book = Book(link(7, "a"), link(8, "b"), link(9, "c"))
+    book.show_pseudo_interface()
+    for ifindex in (7, 8, 9):
+        book.show(ifindex)
+    assert {ifindex: row[0] for ifindex, row in book.rows.known.items()} == {7: 1, 8: 0, 9: 0}
