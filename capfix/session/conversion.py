@@ -13,7 +13,7 @@ from capfix.session.sources.source import Converted, Source
 from capfix.transcode.stop import NO_LIMIT, Stop
 
 STEPS_AT_ONCE: Final = 64  # conversions before the loop looks at signals and timers again
-HOLD_INTERVAL_S: Final = 0.02  # how often packets that wait for another source's are looked at
+HOLD_INTERVAL_S: Final = 0.01  # how often packets that wait for another source's are looked at
 
 
 class ConversionPhase(Enum):

@@ -1,6 +1,7 @@
 """Netfilter's log as a source of the capture."""
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -21,6 +22,9 @@ from capfix.wire.netlink import decode_messages
 from capfix.wire.nflog import MESSAGE_PACKET
 
 BESIDE_TAP_SUFFIX: Final = " (netfilter)"
+STOCK_LIMIT: Final = (
+    64 << 20
+)  # bytes of reads that wait for another source's packets, as large as a default ring
 # In that time the kernel has passed on what it kept back for others to join: 10 ms, in ticks of up to 10 ms, rounded up
 _PASSED_ON_NS: Final = 25_000_000
 
@@ -34,7 +38,11 @@ UNREADABLE: Final = EventKind("log-unreadable", DETAIL, "{group}: {messages} mes
 
 
 class LogReads:
-    """A log group, one read at a time: what one read returned stays until it is released."""
+    """A log group, one read at a time: what one read returned stays until it is released.
+
+    Where packets wait for another source's, reads are stocked meanwhile. Were they left in the socket, they would be
+    read later, get a later time for that, and have to wait again.
+    """
 
     def __init__(self, socket: NflogSocket, hooks: Sequence[int], names: Sequence[str] | None) -> None:
         """Make the rules, unless there are no `hooks`; `names` None is any interface."""
@@ -42,20 +50,41 @@ class LogReads:
         self.receipt_ns = 0  # when what `ready` returns was read
         self._rules = NflogRules(socket.group, hooks, names) if hooks else None
         self._buffer = memoryview(bytearray(READ_SIZE))
-        self._length = 0
+        self._current: memoryview | None = None
+        self._stock: deque[tuple[bytes, int]] = deque()
+        self._stocked_bytes = 0
         self._refuse_from_ns: int | None = None  # by the monotonic clock
 
     def ready(self) -> memoryview | None:
-        """Return what was read and not released, else what can be read now, else None."""
-        if not self._length:
-            self._refuse_when_due()
-            self._length = self.socket.receive_into(self._buffer)
-            self.receipt_ns = time.time_ns()
-        return self._buffer[: self._length] if self._length else None
+        """Return what was read and not released, else what was stocked or can be read now, else None."""
+        if self._current is None:
+            if self._stock:
+                messages, self.receipt_ns = self._stock.popleft()
+                self._stocked_bytes -= len(messages)
+                self._current = memoryview(messages)
+            else:
+                self._current = self._read()
+                self.receipt_ns = time.time_ns()
+        return self._current
+
+    def _read(self) -> memoryview | None:
+        self._refuse_when_due()
+        length = self.socket.receive_into(self._buffer)
+        return self._buffer[:length] if length else None
+
+    def stock_up(self) -> None:
+        """Read all that is there, up to a limit, and keep it with the time at which it was read."""
+        if self._current is None:
+            return  # nothing waits: the next read is the next to be converted
+        if self._current.obj is self._buffer.obj:  # which the next read would write over
+            self._current = memoryview(bytes(self._current))
+        while self._stocked_bytes < STOCK_LIMIT and (messages := self._read()) is not None:
+            self._stock.append((bytes(messages), time.time_ns()))
+            self._stocked_bytes += len(messages)
 
     def release(self) -> None:
         """Be done with what `ready` returned."""
-        self._length = 0
+        self._current = None
 
     def refuse_all(self) -> None:
         """Take in no further packet but those that are logged already."""
@@ -151,7 +180,8 @@ class NetfilterSource:
         return self._is_converting
 
     def look_ahead(self) -> None:
-        """Do nothing: it is this source's packets that are compared."""
+        """Read what is there, so that it has its time while it waits."""
+        self._reads.stock_up()
 
     def first_timestamp_ns(self) -> int | None:
         """Return when the next packet came; None while none is there. A read just begun has not been looked at: 0."""

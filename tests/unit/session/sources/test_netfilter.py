@@ -67,3 +67,28 @@ def test_a_read_stays_until_it_is_released(namespace: NetworkNamespace) -> None:
         assert b"two" in read(reads)
     reads.refuse_all()
     reads.socket.close()
+
+
+def test_what_waits_is_read_all_the_same_and_keeps_its_time(namespace: NetworkNamespace) -> None:
+    """Else it would be read later, be later by that, and wait again: netfilter's share of large packets fell behind."""
+    with namespace.entered():
+        reads = LogReads(NflogSocket(5), [HOOK_OUTPUT], None)
+        send(b"one")
+        time.sleep(0.03)
+        first = reads.ready()
+        assert first is not None
+        send(b"two")
+        time.sleep(0.03)
+        reads.stock_up()
+        stocked_ns = time.time_ns()
+        send(b"three")
+        assert b"one" in bytes(reads.ready() or b"")  # not written over
+        time.sleep(0.03)
+        reads.release()
+        assert b"two" in bytes(reads.ready() or b"")
+        assert reads.receipt_ns <= stocked_ns
+        reads.release()
+        assert b"three" in bytes(reads.ready() or b"")
+        assert reads.receipt_ns > stocked_ns
+    reads.refuse_all()
+    reads.socket.close()
