@@ -32,7 +32,7 @@ def _command(name: str) -> Callable[[Subparsers], None]:
 
 #: In the order in which `capfix --help` lists them.
 COMMANDS: dict[str, Callable[[Subparsers], None]] = {
-    name: _command(name) for name in ("run", "taps", "interfaces", "service", "demo")
+    name: _command(name) for name in ("run", "doctor", "taps", "interfaces", "service", "demo")
 }
 
 
