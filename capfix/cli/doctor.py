@@ -5,9 +5,11 @@ import math
 import textwrap
 from typing import Any, Final
 
-from capfix.cli.tables import print_json
+from capfix.cli.build import uncompiled_modules
+from capfix.cli.tables import print_json, print_table
 from capfix.doctor.examination import examine_interface
-from capfix.doctor.findings import Diagnosis
+from capfix.doctor.findings import JSON_VERSION, Diagnosis
+from capfix.doctor.system import examine_system
 from capfix.errors import UsageError
 from capfix.runtime.report import printable
 
@@ -22,10 +24,11 @@ def add_parser(subparsers: Any) -> None:
         help="say why captures from an interface are wrong, and what to do",
         description=(
             "Watch an interface for a few seconds and say whether captures from it are sound and, if not, why and "
-            "what to run instead. Changes nothing. The status is 0 when it is sound, 1 when it is not."
+            "what to run instead. Without -i, say whether this user can capture on this machine. Changes nothing. "
+            "The status is 0 when all is sound, 1 when it is not."
         ),
     )
-    parser.add_argument("-i", "--interface", metavar="NAME", required=True, help="the interface to look at")
+    parser.add_argument("-i", "--interface", metavar="NAME", help="the interface to look at")
     parser.add_argument(
         "--seconds",
         type=float,
@@ -41,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the diagnosis."""
     if not (math.isfinite(options.seconds) and options.seconds > 0):
         raise UsageError(f"--seconds {options.seconds}: give a number above zero")
+    if options.interface is None:
+        return _examine_system(options.json)
     if options.interface == "any":
         raise UsageError("doctor looks at one interface at a time; see `capfix interfaces` for their names")
     diagnosis = examine_interface(options.interface, options.seconds)
@@ -49,6 +54,19 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(printable(as_text(diagnosis)))
     return diagnosis.exit_status
+
+
+def _examine_system(as_json: bool) -> int:
+    remarks = examine_system(uncompiled_modules())
+    if as_json:
+        print_json({"version": JSON_VERSION, "remarks": [remark.as_object() for remark in remarks]})
+    else:
+        rows = [
+            (each.subject, "ok" if each.ok else "TROUBLE", each.sentence, each.remedy or None)
+            for each in remarks
+        ]
+        print_table(("", "", "", "what to do"), rows)
+    return 0 if all(remark.ok for remark in remarks) else 1
 
 
 def as_text(diagnosis: Diagnosis) -> str:

@@ -30,3 +30,12 @@ def packet_sockets() -> list[PacketSocket]:
             return list(decode_packet_table(_TABLE.read_text()))
         except OSError:
             raise refusal from None
+
+
+def has_packet_diag() -> bool:
+    """Tell whether the kernel has packet_diag, by asking it."""
+    try:
+        list(dump(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, encode_request(), "its packet sockets"))
+    except CaptureError:
+        return False
+    return True
