@@ -1,4 +1,4 @@
-"""`capfix doctor`: what is wrong with captures from an interface, in a sentence, with the command to run next."""
+"""`capfix doctor`: what is wrong with captures from an interface or with a file, in a sentence, with the command to run next."""
 
 import argparse
 import math
@@ -8,6 +8,7 @@ from typing import Any, Final
 from capfix.cli.build import uncompiled_modules
 from capfix.cli.tables import print_json, print_table
 from capfix.doctor.examination import examine_interface
+from capfix.doctor.file_examination import examine_file
 from capfix.doctor.findings import JSON_VERSION, Diagnosis
 from capfix.doctor.system import examine_system
 from capfix.errors import UsageError
@@ -24,11 +25,12 @@ def add_parser(subparsers: Any) -> None:
         help="say why captures from an interface are wrong, and what to do",
         description=(
             "Watch an interface for a few seconds and say whether captures from it are sound and, if not, why and "
-            "what to run instead. Without -i, say whether this user can capture on this machine. Changes nothing. "
-            "The status is 0 when all is sound, 1 when it is not."
+            "what to run instead; the same for a capture FILE. Without either, say whether this user can capture on "
+            "this machine. Changes nothing. The status is 0 when all is sound, 1 when it is not."
         ),
     )
     parser.add_argument("-i", "--interface", metavar="NAME", help="the interface to look at")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="or a pcap or pcapng file to look at")
     parser.add_argument(
         "--seconds",
         type=float,
@@ -44,12 +46,19 @@ def run(options: argparse.Namespace) -> int:
     """Print the diagnosis."""
     if not (math.isfinite(options.seconds) and options.seconds > 0):
         raise UsageError(f"--seconds {options.seconds}: give a number above zero")
+    if options.file is not None and options.interface is not None:
+        raise UsageError(f"give an interface or a file, not both: -i {options.interface} and {options.file}")
+    if options.file is not None:
+        return _print_diagnosis(examine_file(options.file), options.json)
     if options.interface is None:
         return _examine_system(options.json)
     if options.interface == "any":
         raise UsageError("doctor looks at one interface at a time; see `capfix interfaces` for their names")
-    diagnosis = examine_interface(options.interface, options.seconds)
-    if options.json:
+    return _print_diagnosis(examine_interface(options.interface, options.seconds), options.json)
+
+
+def _print_diagnosis(diagnosis: Diagnosis, as_json: bool) -> int:
+    if as_json:
         print_json(diagnosis.as_object())
     else:
         print(printable(as_text(diagnosis)))
@@ -79,6 +88,13 @@ def as_text(diagnosis: Diagnosis) -> str:
                 f"  {way}: {counts['packets']} packets, "
                 f"{counts['headerless']} without a header, {counts['stale']} stale"
             )
+    if counts := evidence.get("headers"):
+        shares = [f"{count} {name}" for name, count in counts.items() if count]
+        lines.append(f"  {evidence['packets']} packets: {', '.join(shares)}")
+    for damage in evidence.get("damage", ()):
+        lines.append(
+            f"  offset {damage['offset']}: {damage['fault']}, {damage['bytes']} bytes lost to readers"
+        )
     if example := evidence.get("example"):
         lines += [f"  one of them: {example['hex']}", f"  {example['explanation']}"]
     for pair in evidence.get("bypassing", ()):

@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     HEADERLESS_OUTBOUND = "headerless-outbound"
     STALE_HEADER = "stale-header"
     BYPASSING = "bypassing"
+    DAMAGED = "damaged"
     DOWN = "down"
     NO_TRAFFIC = "no-traffic"
     SOUND = "sound"
@@ -35,9 +36,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What came out for one interface: the finding that gives the verdict, and the notes."""
+    """What came out for one interface or file: the finding that gives the verdict, and the notes.
 
-    interface: str
+    `kind` is "interface" or "file", and `subject` its name.
+    """
+
+    kind: str
+    subject: str
     finding: Finding
     verdict: Verdict
     notes: tuple[str, ...] = ()
@@ -51,7 +56,7 @@ class Diagnosis:
         """Return what `--json` prints; docs/doctor.md documents the keys."""
         return {
             "version": JSON_VERSION,
-            "interface": self.interface,
+            self.kind: self.subject,
             "verdict": str(self.verdict),
             "sentence": self.finding.sentence,
             "evidence": {**self.evidence, **self.finding.evidence},
@@ -60,8 +65,10 @@ class Diagnosis:
         }
 
 
-def conclude(interface: str, findings: Iterable[Finding], evidence: dict[str, Any]) -> Diagnosis:
-    """Return the diagnosis: the gravest verdict among `findings`, and everything else as notes."""
+def conclude(
+    subject: str, findings: Iterable[Finding], evidence: dict[str, Any], kind: str = "interface"
+) -> Diagnosis:
+    """Return the diagnosis of an interface or a file: the gravest verdict among `findings`, all else as notes."""
     order = list(Verdict)
     ranked: list[tuple[int, Finding, Verdict]] = []
     notes: list[str] = []
@@ -73,4 +80,4 @@ def conclude(interface: str, findings: Iterable[Finding], evidence: dict[str, An
     ranked.sort(key=lambda each: each[0])
     _, gravest, verdict = ranked[0]
     lesser = [finding.sentence for _, finding, other in ranked[1:] if other is not Verdict.SOUND]
-    return Diagnosis(interface, gravest, verdict, (*lesser, *notes), evidence)
+    return Diagnosis(kind, subject, gravest, verdict, (*lesser, *notes), evidence)

@@ -185,7 +185,7 @@ def test_an_alternative_name(namespace: NetworkNamespace) -> None:
     namespace.add_veth_pair("va", "vb")
     with namespace.entered():
         subprocess.run(["ip", "link", "property", "add", "dev", "va", "altname", "uplink"], check=True)
-    assert namespace.run(examine_interface, "uplink", 0.1).interface == "va"
+    assert namespace.run(examine_interface, "uplink", 0.1).subject == "va"
 
 
 def test_no_permission() -> None:
