@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 import cython
 
+from capfix.wire.link_types import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL, LINKTYPE_LINUX_SLL2
 from capfix.wire.numbers import (
     ETH_P_802_3_MIN,
     ETH_P_8021AD,
@@ -39,9 +40,6 @@ from capfix.wire.numbers import (
     IPPROTO_ROUTING,
     IPPROTO_TCP,
     IPPROTO_UDP,
-    LINKTYPE_ETHERNET,
-    LINKTYPE_LINUX_SLL,
-    LINKTYPE_LINUX_SLL2,
 )
 
 if not cython.compiled:  # the .pxd file has them otherwise

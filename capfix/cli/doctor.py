@@ -1,4 +1,4 @@
-"""`capfix doctor`: what is wrong with captures from an interface or with a file, in a sentence, with the command to run next."""
+"""`capfix doctor`: what is wrong with captures from an interface or with a file, and the command to run next."""
 
 import argparse
 import math

@@ -1,4 +1,4 @@
-"""The doctor: watches an interface for a few seconds, or reads a file, and says in a sentence what is wrong with captures from it.
+"""The doctor: watches an interface for a few seconds, or reads a file, and says in a sentence what is wrong.
 
     findings       what is said: verdicts, evidence, remedies
     judgement      one packet: is its link-layer header what its interface promises

@@ -7,7 +7,7 @@ import pytest
 
 from capfix.cli import main
 from capfix.lab import HeaderlessVpn, NetworkNamespace
-from tests.support.busy import again_and_again
+from capfix.lab.repeating import again_and_again
 
 pytestmark = pytest.mark.root
 PACKET = bytes.fromhex("4500001c00000000401166c20a0800010a08000200090009000800 00".replace(" ", ""))

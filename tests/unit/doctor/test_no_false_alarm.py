@@ -21,7 +21,7 @@ from scapy.packet import Raw
 
 from capfix.doctor.examination import examine_interface
 from capfix.lab import NetworkNamespace
-from tests.support.busy import again_and_again
+from capfix.lab.repeating import again_and_again
 
 pytestmark = pytest.mark.root
 

@@ -16,9 +16,9 @@ from scapy.layers.inet import ICMP, IP, UDP
 from capfix.doctor.examination import examine_interface
 from capfix.doctor.findings import Diagnosis
 from capfix.lab import HeaderlessVpn, NetworkNamespace
+from capfix.lab.bypass import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
+from capfix.lab.repeating import again_and_again
 from capfix.lab.vpn import LOCAL_ADDRESS, PEER_ADDRESS
-from tests.support.busy import again_and_again
-from tests.support.lab_b import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
 from tests.support.tools import NOBODY, need
 
 pytestmark = pytest.mark.root

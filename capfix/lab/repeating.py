@@ -1,4 +1,4 @@
-"""Something to look at: traffic that goes on beside what is tested."""
+"""Traffic that goes on while something else looks at it."""
 
 import threading
 from collections.abc import Callable, Iterator
