@@ -32,7 +32,7 @@ def _command(name: str) -> Callable[[Subparsers], None]:
 
 #: In the order in which `capfix --help` lists them.
 COMMANDS: dict[str, Callable[[Subparsers], None]] = {
-    name: _command(name) for name in ("run", "service", "demo")
+    name: _command(name) for name in ("run", "doctor", "taps", "interfaces", "service", "demo")
 }
 
 
@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, for as long as we run
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
+        if arguments[:1] == ["-D"]:  # as in tcpdump and dumpcap
+            arguments = ["interfaces", *arguments[1:]]
         status = _run(arguments)
         if sys.stdout is not None:  # it may have been closed before we were started
             sys.stdout.flush()
@@ -161,6 +163,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action=_Version, nargs=0, help="show the version, and whether it is compiled"
     )
+    parser.add_argument("-D", action="store_true", help="list the interfaces, like `capfix interfaces`")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     named = [name for name in arguments[:1] if name in COMMANDS]
     for name in named or COMMANDS:

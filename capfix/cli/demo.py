@@ -1,4 +1,4 @@
-"""`capfix demo`: the fault and the cure, on a VPN interface made for the purpose in a namespace of its own.
+"""`capfix demo`: two faults and their cures, on interfaces made for the purpose in namespaces of their own.
 
 The captures are children that run `capfix run`, not part of this process, for two reasons: the demo then shows the
 program that its user will run, and scapy, which plays the far end here, stays out of the process that captures.
@@ -20,6 +20,7 @@ from capfix.errors import CaptureError, PrivilegeError, SinkError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from capfix.doctor.findings import Diagnosis
     from capfix.lab import NetworkNamespace
     from capfix.lab.reader import Reading
     from capfix.lab.traffic import Passed
@@ -29,7 +30,11 @@ INTERFACE = "cipsec0"
 OLD_WAY = "old-way.pcap"
 FRAMINGS = {"sll": "sll.pcapng", "sll2": "sll2.pcapng", "ethernet": "ethernet.pcapng"}
 
+#: A ping from the far end of the VPN, from its IP header on.
+_PING = bytes.fromhex("4500001c00010000400166ce0a0800010a0800020800f7fd00010001")
+
 _PATIENCE_S = 20.0
+_WATCH_S = 3.0  # doctor is sure sooner
 _WIDTH_WITHOUT_A_TERMINAL = 112
 
 
@@ -41,7 +46,8 @@ def add_parser(subparsers: Any) -> None:
         description=(
             "Make a VPN interface with the fault in a network namespace of its own, send a DNS exchange, a TCP "
             "conversation and pings through it, capture them the old way and with capfix, and print side by side "
-            f"what a reader makes of each. Leaves the capture files in ./{DIRECTORY}. "
+            f"what a reader makes of each. Leaves the capture files in ./{DIRECTORY}. Then show an interface whose "
+            "packets no capture is offered, and what `capfix doctor` says of both. "
             "Needs root, or a system that lets its users make user namespaces; nothing outside is touched."
         ),
     )
@@ -57,7 +63,9 @@ def run(_: argparse.Namespace) -> int:
         passed = _capture()
     except OSError as error:
         raise SinkError(f"cannot write to {DIRECTORY}: {(error.strerror or str(error)).lower()}") from error
-    return _show(passed)
+    status = _show(passed)
+    _show_doctor()
+    return status
 
 
 def _check_packages() -> None:
@@ -188,6 +196,70 @@ def _show(passed: "list[Passed]") -> int:
     if not complete:
         console.print("[red]Not every packet of the capfix captures was understood, and all should be.[/]")
     return 0 if complete else 1
+
+
+def _show_doctor() -> None:
+    """Show the second fault, and what doctor says of both interfaces."""
+    from capfix.cli.doctor import as_text
+
+    headerless = _examine_headerless()
+    try:
+        bypassing = _examine_bypassing()
+    except CaptureError as error:
+        print(f"\nThe second fault cannot be shown here: {error}")
+        bypassing = None
+    if bypassing is not None:
+        print(_bypass_in_words(bypassing))
+    for diagnosis in filter(None, (headerless, bypassing)):
+        print(f"\n$ capfix doctor -i {diagnosis.subject}\n{as_text(diagnosis)}")
+
+
+def _examine_headerless() -> "Diagnosis":
+    """Return what doctor says of the interface that the captures were made on, while packets come in and go out."""
+    import socket
+
+    from capfix.doctor.examination import examine_interface
+    from capfix.lab import HeaderlessVpn, NetworkNamespace
+    from capfix.lab.repeating import again_and_again
+    from capfix.lab.vpn import PEER_ADDRESS
+
+    with NetworkNamespace() as namespace, HeaderlessVpn(namespace, INTERFACE) as vpn:
+        with namespace.entered():
+            host = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+        def exchange() -> None:
+            host.sendto(b"demo", (PEER_ADDRESS, 9))
+            vpn.deliver(_PING)
+            vpn.read_sent()
+
+        with host, again_and_again(exchange):
+            return namespace.run(examine_interface, INTERFACE, _WATCH_S)
+
+
+def _examine_bypassing() -> "Diagnosis":
+    """Return what doctor says of an interface whose inner packets are handed to the IP stack behind the taps."""
+    from capfix.doctor.examination import examine_interface
+    from capfix.lab.bypass import BypassingTunnel
+    from capfix.lab.repeating import again_and_again
+
+    with BypassingTunnel() as tunnel, again_and_again(lambda: tunnel.exchange(1)):
+        return tunnel.near.run(examine_interface, tunnel.NAME, _WATCH_S)
+
+
+def _bypass_in_words(diagnosis: "Diagnosis") -> str:
+    evidence = diagnosis.as_object()["evidence"]
+    unseen = [
+        f"  netfilter saw {pair['packets']} packets from {pair['source']} to {pair['destination']}"
+        for pair in evidence.get("bypassing", ())
+    ]
+    return "\n".join(
+        [
+            f"\n{diagnosis.subject} shows the second fault: packets come in by it wrapped up, and the inner ones go to "
+            "the IP stack behind the place where captures look. While datagrams went there and back:",
+            f"  taps were offered {evidence['inbound']['packets']} packets that came in, of the inner ones none",
+            *unseen,
+        ]
+    )
 
 
 def _understood(passed: "list[Passed]", readings: "list[Reading]") -> list[bool]:

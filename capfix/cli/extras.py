@@ -7,7 +7,9 @@ _UNCOMPILED: Final = (
 )
 _DEMO: Final = "the demo needs pyroute2, rich and scapy; install them with `pip install 'capfix[demo]'`"
 
-_ADVICE: Final = {"cython": _UNCOMPILED, "pyroute2": _DEMO, "rich": _DEMO, "scapy": _DEMO}
+_TABLES: Final = "tables need rich; install it with `pip install 'capfix[demo]'`, or use --json"
+
+_ADVICE: Final = {"cython": _UNCOMPILED, "pyroute2": _DEMO, "rich": _TABLES, "scapy": _DEMO}
 
 
 def advice(missing: ModuleNotFoundError) -> str | None:

@@ -2,6 +2,7 @@
 
     NetworkNamespace        a network stack apart from the system's, kept by an open descriptor
     HeaderlessVpn           in it, an interface whose inbound packets lack their Ethernet header
+    bypass.BypassingTunnel  two of them, with an interface whose inner packets never meet a tap
     enter_user_namespace    the way to both for a process without privileges
 
 `capfix demo` shows the fault and the cure in it, and the tests use the same. Nothing here outlives the process:

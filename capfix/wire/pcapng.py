@@ -14,6 +14,7 @@ from capfix.errors import EncodeError, FormatError, TruncatedError
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
+OBSOLETE_PACKET: Final = 2
 SIMPLE_PACKET: Final = 3
 NAME_RESOLUTION: Final = 4
 INTERFACE_STATISTICS: Final = 5

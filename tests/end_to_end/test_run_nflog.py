@@ -14,10 +14,10 @@ import pytest
 from pcapng.blocks import EnhancedPacket
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
+from capfix.lab.bypass import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
 from capfix.wire.link_types import LINK_TYPES
 from tests.end_to_end.test_run import EACH_WAY, exchange, expected
 from tests.support.capturing import TIMEOUT, Capture, capture, packets, refused, statistics, tshark
-from tests.support.lab_b import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
 from tests.support.tools import need
 
 pytestmark = pytest.mark.root

@@ -50,6 +50,18 @@ def test_shows_the_fault_and_the_cure(tmp_path, reader):
 
 
 @pytest.mark.root
+def test_shows_the_second_fault_and_doctor(tmp_path):
+    """What netfilter sees and taps do not is told, and doctor's words on both interfaces end the demo."""
+    done = run_demo(tmp_path)
+    said = done.stdout
+    assert "packets from 10.9.0.1 to 10.9.0.2" in said
+    first, second = said.index("$ capfix doctor -i cipsec0"), said.index("$ capfix doctor -i near0")
+    assert said[first:].splitlines()[1].startswith("headerless-inbound: ")
+    assert said[second:].splitlines()[1].startswith("bypassing: ")
+    assert said.endswith("  capfix run -i near0 --source auto -o ./near0.pcapng\n")
+
+
+@pytest.mark.root
 def test_old_way_is_what_tcpdump_would_write(tmp_path):
     """The file of the old way says Ethernet and begins inbound packets at their IP header."""
     run_demo(tmp_path)

@@ -15,9 +15,9 @@ from capfix.errors import CaptureError
 from capfix.kernel.nflog import NflogSocket
 from capfix.kernel.nftables import NflogRules
 from capfix.lab import NetworkNamespace
+from capfix.lab.bypass import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
 from capfix.wire.nflog import NflogPacket
 from capfix.wire.numbers import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING
-from tests.support.lab_b import FAR_ADDRESS, NEAR_ADDRESS, BypassingTunnel
 from tests.support.tools import need
 from tests.unit.kernel.test_nflog import receive, refusal_without_privileges
 

@@ -13,8 +13,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from capfix.lab import NetworkNamespace
+from capfix.errors import CaptureError
 from capfix.lab.closing import Closing
+from capfix.lab.namespace import NetworkNamespace
 
 FAR_ADDRESS = "10.9.0.1"
 NEAR_ADDRESS = "10.9.0.2"
@@ -24,13 +25,27 @@ _MAC = {"far": "02:00:00:00:0b:01", "near": "02:00:00:00:0b:02"}
 
 
 class BypassingTunnel(Closing):
-    """Both namespaces, up and routed, until `close`. `near` is the one to capture in, on NAME."""
+    """Both namespaces, up and routed, until `close`. `near` is the one to capture in, on NAME.
+
+    Raises:
+        CaptureError: the kernel lacks SRv6.
+    """
 
     NAME = "near0"
 
     def __init__(self) -> None:
         self.near = NetworkNamespace(ipv6=True)
         self.far = NetworkNamespace(ipv6=True)
+        try:
+            self._connect()
+        except OSError as error:
+            self.close()
+            raise CaptureError(
+                f"cannot make a tunnel that bypasses taps: {(error.strerror or str(error)).lower()}; "
+                "the kernel may lack SRv6 (CONFIG_IPV6_SEG6_LWTUNNEL)"
+            ) from error
+
+    def _connect(self) -> None:
         for namespace in (self.near, self.far):
             namespace.sysctl("ipv6/conf/all/seg6_enabled", "1")
             namespace.sysctl("ipv6/conf/default/seg6_enabled", "1")
@@ -67,7 +82,8 @@ class BypassingTunnel(Closing):
                 far.sendto(data, near.getsockname())
                 received, sender = near.recvfrom(size)
                 near.sendto(received, sender)
-                assert far.recv(size) == data
+                if far.recv(size) != data:
+                    raise CaptureError("the tunnel delivers what was not sent")
 
     @contextmanager
     def _udp(self, namespace: NetworkNamespace, address: str) -> Iterator[socket.socket]:
