@@ -35,9 +35,9 @@ def check_output(output: str) -> None:
     """
     if _is_terminal(output):
         raise UsageError(
-            "refusing to write a binary capture to a terminal; use `-o FILE`, or a pipe: `-o - | wireshark -k -i -` "
-            "(where it is piped already, something made a terminal of it: leave out -t of `docker run -it`, "
-            "`kubectl exec -it` or `ssh -t`)"
+            "refusing to write a binary capture to a terminal; use `-o FILE`, or pipe it with "
+            "`-o - | wireshark -k -i -` (where it is piped already, something made a terminal of it: leave out -t of "
+            "`docker run -it`, `kubectl exec -it` or `ssh -t`)"
         )
     if output == STDOUT_NAME:
         return
