@@ -1,16 +1,18 @@
 """Which finished files must go.
 
 The files of one output are listed once and then kept count of, so that a decision takes the same time whether
-ten files lie there or ten thousand.
+the directory holds ten files or ten thousand.
 """
 
 import heapq
 import itertools
 from collections import OrderedDict
 from collections.abc import Container, Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from capfix.units import SizeOrPercent, format_duration, format_size
+
+_LEAST_HEAP: Final = 64
 
 
 class RetentionRules(NamedTuple):
@@ -81,8 +83,8 @@ class Removal(NamedTuple):
 class Inventory:
     """The finished files of one output, oldest first, that is, in the order of their numbers.
 
-    Files numbered `first_of_run` and above are this run's. Whoever removes or finishes a file says so by
-    `forget` and `add`; nothing here looks at the directory.
+    Files numbered `first_of_run` and above are this run's. `forget` and `add` must be called when a file is removed
+    or finished; nothing here looks at the directory.
     """
 
     def __init__(self, files: Iterable[StoredFile], first_of_run: int) -> None:
@@ -104,7 +106,7 @@ class Inventory:
         return name in self._files
 
     def add(self, file: StoredFile) -> None:
-        """Take up a file just finished, the newest of all."""
+        """Add a file just finished, the newest of all."""
         self._files[file.name] = file
         if file.number >= self._first_of_run:
             self._of_run[file.name] = file
@@ -117,8 +119,9 @@ class Inventory:
         if file is not None:
             self._of_run.pop(name, None)
             self.total_bytes -= file.size_bytes
-        while self._by_age and self._by_age[0][1] not in self._files:
-            heapq.heappop(self._by_age)
+        if len(self._by_age) > 2 * len(self._files) + _LEAST_HEAP:  # mostly names of files that are gone
+            self._by_age = [(file.modified_ns, file.name) for file in self._files.values()]
+            heapq.heapify(self._by_age)
 
     def reconcile(self, present: Container[str]) -> None:
         """Strike out every file whose name is not in `present`: somebody else removed it."""
@@ -131,15 +134,19 @@ class Inventory:
             return next(iter(self._files.values()), None)
         return next(iter(self._of_run.values()), None) if rules.run_files is not None else None
 
-    def surplus(self, rules: RetentionRules, writing_bytes: int, wall_ns: int, space: Space) -> list[Removal]:
+    def surplus(self, rules: RetentionRules, writing_bytes: int, now_ns: int, space: Space) -> list[Removal]:
         """Return the files that must go now, in the order they should go.
 
-        `writing_bytes` is the size of the file being written, which counts as one of the kept. Nothing is
-        struck out before `forget`. For `keep_free` each file is taken to free as many bytes as it holds;
-        whether it did shows the next time, in `space`.
+        `writing_bytes` is the size of the file being written, which counts as one of the kept. `now_ns` is on the
+        clock of the files' modification times and must not jump: see `SteadyClock`. Nothing is struck out before
+        `forget`. A file that alone is larger than all may be goes before older ones that would have to go for it.
+
+        For `keep_free` each file is taken to free as many bytes as it holds; whether it did shows the next time, in
+        `space`.
         """
         demands = _Demands(self, rules, writing_bytes, space)
-        doomed = {file.name: Removal(file, rule) for file, rule in self._too_old(rules, wall_ns)}
+        doomed = {file.name: Removal(file, rule) for file, rule in self._too_old(rules, now_ns)}
+        doomed |= {file.name: Removal(file, rule) for file, rule in self._too_large(rules)}
         for removal in doomed.values():
             demands.meet(removal.file)
         for file in self._files.values():
@@ -151,12 +158,19 @@ class Inventory:
                 demands.meet(file)
         return [*doomed.values(), *self._beyond_run(rules, doomed)]
 
-    def _too_old(self, rules: RetentionRules, wall_ns: int) -> list[tuple[StoredFile, str]]:
+    def _too_large(self, rules: RetentionRules) -> list[tuple[StoredFile, str]]:
+        limit = rules.keep_size_bytes
+        if limit is None or self.total_bytes <= limit:
+            return []
+        rule = f"alone more than {format_size(limit)}"
+        return [(file, rule) for file in self._files.values() if file.size_bytes > limit]
+
+    def _too_old(self, rules: RetentionRules, now_ns: int) -> list[tuple[StoredFile, str]]:
         if rules.keep_age_ns is None:
             return []
         rule = f"older than {format_duration(rules.keep_age_ns)}"
         entries = []
-        while self._by_age and wall_ns - self._by_age[0][0] > rules.keep_age_ns:
+        while self._by_age and now_ns - self._by_age[0][0] > rules.keep_age_ns:
             entries.append(heapq.heappop(self._by_age))
         for entry in entries:  # they stay known until somebody forgets them
             heapq.heappush(self._by_age, entry)

@@ -1,8 +1,6 @@
-"""When a new file is due: by size, packets, the wall clock or its own age, whichever comes first."""
+"""When to begin a new file: by size, packets, the wall clock or its own age, whichever comes first."""
 
-from typing import Final, Literal, NamedTuple
-
-Reason = Literal["size", "packets", "interval", "duration"]
+from typing import Final, NamedTuple
 
 SHORTEST_NS: Final = 100_000_000  # each file costs a sync of itself and of its directory
 LONGEST_WAIT_NS: Final = 1_000_000_000  # timers do not see the wall clock stepped
@@ -59,8 +57,8 @@ class Schedule:
             None if limit_packets is None else max(0, limit_packets - packets),
         )
 
-    def maybe_due_by_time(self, wall_ns: int, monotonic_ns: int) -> Reason | None:
-        """Return why a new file is due now by one of the clocks, or None.
+    def maybe_due_by_time(self, wall_ns: int, monotonic_ns: int) -> str | None:
+        """Return which clock ends the file now, "interval" or "duration", or None.
 
         A wall clock stepped forward ends one file, however many boundaries it jumped over. Stepped back to
         before the file's own slot, the file goes on to the next boundary of the new time; but when it is back

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from capfix.options.run import RunOptions
+from capfix.rotation.closed_file import Reason
 from capfix.runtime.events import NOTICE, TROUBLE, EventKind
 from capfix.runtime.loop import Loop
 from capfix.runtime.notify import ServiceManager
@@ -159,7 +160,7 @@ class Capture:
         if self._ends_by_hangup:
             self._interrupt()
         if self._options.rotation:
-            self._parts.output.change_file()
+            self._parts.output.change_file(Reason.SIGNAL)
         if self._reload is not None:
             self._service.reloading()
             self._take_over(self._reload.read(self._options))
@@ -247,4 +248,4 @@ class Capture:
             self._report.tell(remark)
         if self._exception is not None:
             raise self._exception
-        return 1 if output.error is not None or counts.is_loss else self._status
+        return 1 if output.has_failed or counts.is_loss else self._status

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
+from capfix.rotation.closed_file import Reason
 from capfix.runtime.loop import Loop
 from capfix.session.order import Order
 from capfix.session.output.output import Output
@@ -168,6 +169,7 @@ class Conversion:
         converted = source.convert(buffer.view[:end], buffer.used, limit, output.pending_options)
         if converted.written:
             output.pending_options = b""
+            buffer.packets += converted.written
             output.file.packets += converted.written
             output.file.size_bytes += converted.end - buffer.used
         buffer.used = converted.end
@@ -186,7 +188,8 @@ class Conversion:
             case Stop.LIMIT_REACHED if not self._output.file.has_all_packets:
                 pass  # the first packet of a file was let in without regard to its size
             case Stop.OUTPUT_FULL | Stop.LIMIT_REACHED:
-                self._output.change_file()
+                is_by_packets = self._output.file.has_all_packets
+                self._output.change_file(Reason.PACKETS if is_by_packets else Reason.SIZE)
 
     def _packets_left(self) -> int:
         if self.count is None:

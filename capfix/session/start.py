@@ -15,6 +15,7 @@ from capfix.kernel import privileges
 from capfix.kernel.links import Link, find_ifindex, link_names, read_link
 from capfix.options.interface_names import is_match, is_pattern
 from capfix.options.run import ANY_NAME, RunOptions
+from capfix.rotation.closed_file import ClosedFile
 from capfix.runtime.events import DETAIL, NOTICE, TROUBLE, EventKind
 from capfix.runtime.loop import Loop
 from capfix.runtime.notify import ServiceManager
@@ -52,6 +53,8 @@ MERGING_RETIRE_MS: Final = 50  # netfilter's packets wait for the tap's
 LARGEST_DEFAULT_RING: Final = 64 << 20
 SMALLEST_DEFAULT_RING: Final = 4 << 20
 
+SHOWN_NAMES: Final = 3  # of files that are left alone
+
 UNCOMPILED: Final = EventKind(
     "uncompiled", TROUBLE, "running uncompiled, hundreds of times slower: reinstall where a C compiler is"
 )
@@ -63,6 +66,13 @@ RECOVERED: Final = EventKind("file-recovered", NOTICE, "{outcome}")
 NOT_RECOVERED: Final = EventKind("file-not-recovered", TROUBLE, "cannot recover {file}: {reason}")
 RETENTION: Final = EventKind("retention", NOTICE, "{files} in {directory}: {rules}")
 FILE_REMOVED: Final = EventKind("file-removed", DETAIL, "{outcome}")
+FILES_UNTRUSTED: Final = EventKind(
+    "files-untrusted",
+    NOTICE,
+    "leaving alone what looks like this output's and is another user's, no regular file or numbered far from all "
+    "others: {files}",
+)
+FILE_CLOSED: Final = EventKind("file-closed", DETAIL, "{outcome}")
 DIRECTORY_TROUBLE: Final = EventKind("directory-trouble", TROUBLE, "{trouble}")
 
 
@@ -197,16 +207,22 @@ def _target(options: RunOptions, report: Report) -> Target:
     Raises:
         SinkError: it cannot be written, or another capture holds it.
     """
+
+    def closed(file: ClosedFile) -> None:
+        report.tell(FILE_CLOSED(outcome=file.sentence()))
+
     if not options.rotation:
-        return open_output(options.output)
+        return open_output(options.output, closed)
     from capfix.sink.directory import CaptureDirectory
     from capfix.sink.recovery import recover
     from capfix.sink.series import FileSeries
 
     directory = CaptureDirectory(options.output)
+    if directory.untrusted:
+        report.tell(FILES_UNTRUSTED(files=_some(directory.untrusted)))
     for part_name in directory.unfinished_names():
         try:
-            report.tell(RECOVERED(outcome=recover(directory, part_name).sentence()))
+            report.tell(RECOVERED(outcome=recover(directory, part_name, closed=closed).sentence()))
         except OSError as exc:
             report.tell(NOT_RECOVERED(file=part_name, reason=os.strerror(exc.errno or 0).lower()))
     rules = options.retention.sentence()
@@ -216,6 +232,15 @@ def _target(options: RunOptions, report: Report) -> Target:
         options.retention,
         tell=lambda outcome: report.tell(FILE_REMOVED(outcome=outcome)),
         warn=lambda trouble: report.tell(DIRECTORY_TROUBLE(trouble=trouble)),
+        closed=closed,
+    )
+
+
+def _some(names: list[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(name if len(name) <= 80 else f"{name[:80]}..." for name in names[:SHOWN_NAMES]) + (
+        f" and {more} more" if more > 0 else ""
     )
 
 

@@ -4,17 +4,19 @@ import contextlib
 import mmap
 import struct
 
+from capfix.rotation.closed_file import Reason
 from capfix.wire.pcapng import BLOCK_OVERHEAD, ENHANCED_PACKET
 
 
 class Buffer:
     """Page-aligned memory, as direct I/O wants it, filled with `used` bytes.
 
-    The first `carried` bytes were in the output already: the end of the buffer before, written again so that this
-    one starts at a page of the file. Whole pcapng blocks follow.
+    The first `carried` bytes are in the output already: the end of the previous buffer, written again so that this
+    one starts at a page of the file. Whole pcapng blocks follow; `packets` of them are packets, as whoever put them
+    there has counted.
 
-    `opened_ns` is when the file was begun, on the wall clock, that this buffer is the first of; None in all others.
-    `ends_file` says that it is the last of its file.
+    `opened_ns` is set in the first buffer of a file: when the file was begun, on the wall clock. `ends_file` is set in
+    the last buffer of a file: why the file ends.
     """
 
     def __init__(self, size: int) -> None:
@@ -24,8 +26,9 @@ class Buffer:
         self.view = memoryview(memory)
         self.carried = 0
         self.used = 0
+        self.packets = 0
         self.opened_ns: int | None = None
-        self.ends_file = False
+        self.ends_file: Reason | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -33,11 +36,12 @@ class Buffer:
         return self.used == self.carried
 
     def restart(self, carry: bytes) -> None:
-        """Begin anew, behind `carry`."""
+        """Begin anew, after `carry`."""
         self.view[: len(carry)] = carry
         self.carried = self.used = len(carry)
+        self.packets = 0
         self.opened_ns = None
-        self.ends_file = False
+        self.ends_file = None
 
     def append(self, blocks: bytes) -> None:
         """Add whole pcapng blocks; the caller has seen that there is room."""
@@ -67,3 +71,32 @@ class Buffer:
             packets += block_type == ENHANCED_PACKET
             at += total
         return packets
+
+    def maybe_first_timestamp_ns(self) -> int | None:
+        """Return the time stamp of the first packet, None without packets."""
+        return maybe_first_timestamp_ns(self.view[: self.used], self.carried)
+
+    def maybe_last_timestamp_ns(self) -> int | None:
+        """Return the time stamp of the last packet, None without packets. Walks backwards: packets are at the end."""
+        end = self.used
+        while end > self.carried:
+            (total,) = struct.unpack_from("<I", self.view, end - 4)
+            end -= total
+            if struct.unpack_from("<I", self.view, end) == (ENHANCED_PACKET,):
+                return _timestamp_ns(self.view, end)
+        return None
+
+
+def maybe_first_timestamp_ns(blocks: memoryview, at: int = 0) -> int | None:
+    """Return the time stamp of the first packet among whole blocks from `at` on, in nanoseconds; None without any."""
+    while at < len(blocks):
+        block_type, total = struct.unpack_from("<II", blocks, at)
+        if block_type == ENHANCED_PACKET:
+            return _timestamp_ns(blocks, at)
+        at += total
+    return None
+
+
+def _timestamp_ns(blocks: memoryview, at: int) -> int:
+    high, low = struct.unpack_from("<II", blocks, at + 12)
+    return int(high) << 32 | int(low)

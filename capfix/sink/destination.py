@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from capfix.errors import SinkError, UsageError
+from capfix.sink.closing import OnClosed
 from capfix.sink.file import FileTarget
 from capfix.sink.pipe import STDOUT, PipeTarget
+from capfix.sink.replacing import symlink_refused
 
 STDOUT_NAME: Final = "-"
 
@@ -28,23 +30,25 @@ def check_output(output: str) -> None:
 
     Raises:
         UsageError: it is a terminal.
-        SinkError: its directory is missing or may not be written, or it is a directory itself; stdout is closed.
+        SinkError: its directory is missing or may not be written, or it is a directory or a symbolic link; stdout is
+            closed.
     """
     if _is_terminal(output):
         raise UsageError(
-            "refusing to write a binary capture to a terminal; use `-o FILE`, or a pipe: `-o - | wireshark -k -i -` "
-            "(where it is piped already, something made a terminal of it: leave out -t of `docker run -it`, "
-            "`kubectl exec -it` or `ssh -t`)"
+            "refusing to write a binary capture to a terminal; use `-o FILE`, or pipe it with "
+            "`-o - | wireshark -k -i -` (where it is piped already, something made a terminal of it: leave out -t of "
+            "`docker run -it`, `kubectl exec -it` or `ssh -t`)"
         )
     if output == STDOUT_NAME:
         return
     path = Path(output)
+    _check_link(path)
     directory = path.parent
     if path.is_dir():
         raise SinkError(f"{output} is a directory; name a file in it, such as {path / 'out.pcapng'}")
     if not directory.is_dir():
         raise SinkError(f"there is no directory {directory}; make it first, or write elsewhere")
-    if not os.access(path if path.exists() else directory, os.W_OK):
+    if not os.access(directory, os.W_OK) and not (path.exists() and os.access(path, os.W_OK)):
         raise SinkError(f"no permission to write {output}; choose another place")
 
 
@@ -58,8 +62,8 @@ def places_to_write(output: str) -> list[Path]:
     return [path.parent, path] if path.exists() else [path.parent]
 
 
-def open_output(output: str) -> FileTarget | PipeTarget:
-    """Open `output` for writing; an existing file is replaced.
+def open_output(output: str, closed: OnClosed = lambda _: None) -> FileTarget | PipeTarget:
+    """Open `output` for writing; an existing file is replaced. `closed` is called once a file is whole.
 
     Raises:
         SinkError: it cannot be opened.
@@ -68,7 +72,13 @@ def open_output(output: str) -> FileTarget | PipeTarget:
         return PipeTarget(STDOUT, "stdout")
     if is_streaming(output):
         return PipeTarget.open(Path(output))
-    return FileTarget(Path(output))
+    return FileTarget(Path(output), closed)
+
+
+def _check_link(path: Path) -> None:
+    """Refuse symbolic links, but for those to pipes and devices that root or the user made, such as /dev/stdout."""
+    if path.is_symlink() and not (is_streaming(str(path)) and path.lstat().st_uid in (0, os.geteuid())):
+        raise symlink_refused(path)
 
 
 def _is_terminal(output: str) -> bool:

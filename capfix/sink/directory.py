@@ -7,15 +7,19 @@ even when the directory is renamed or its path is mounted over.
 import contextlib
 import errno
 import os
+import stat
 from typing import Final, NamedTuple
 
 from capfix.errors import SinkError
 from capfix.rotation.names import PART, CaptureName, NamePattern
 from capfix.rotation.retention import Space, StoredFile
+from capfix.rotation.trust import numbers_in_line
 from capfix.sink.lock import OutputLock
 from capfix.sink.noreplace import rename_noreplace
+from capfix.sink.replacing import FILE_MODE
 
-FILE_MODE: Final = 0o640
+_ROOT: Final = 0
+_BLOCK_SIZE: Final = 512  # of st_blocks: stat(2)
 
 
 class Part(NamedTuple):
@@ -27,8 +31,15 @@ class Part(NamedTuple):
     opened_ns: int
 
 
-def open_directory(output: str) -> int:
-    """Return a descriptor of the directory that `output` lies in, after trying whether files can be made there.
+class OpenedDirectory(NamedTuple):
+    """A descriptor of a directory, and the owner that files made there get, on NFS not always the process's user."""
+
+    fd: int
+    owner: int
+
+
+def open_directory(output: str) -> OpenedDirectory:
+    """Open the directory that `output` lies in, after trying whether files can be made there.
 
     Raises:
         SinkError: there is no such directory, it is not one, files cannot be made in it, or `output` is itself a
@@ -44,18 +55,19 @@ def open_directory(output: str) -> int:
     except OSError as exc:
         raise SinkError(f"cannot write {output}: {directory}: {_reason(exc)}") from exc
     try:
-        _try_writing(fd)
+        owner = _try_writing(fd)
     except OSError as exc:
         os.close(fd)
         raise SinkError(f"cannot write {output}: no file can be made in {directory}: {_reason(exc)}") from exc
-    return fd
+    return OpenedDirectory(fd, owner)
 
 
 class CaptureDirectory:
     """One output's files in their directory: locked, listed, opened, finished, removed.
 
-    `output` is the path the user gave, from which the files' names are made. Made by one thread, used by one
-    thread. Methods raise OSError as the filesystem gives it, since a full disk is not always the end.
+    `output` is the path the user gave, from which the files' names are made. `untrusted` are names like this output's
+    that are left alone: of files that another user owns, that are no regular files, or whose number is out of line.
+    Methods raise OSError as the filesystem gives it, since a full disk is not always the end.
 
     Raises:
         SinkError: as `open_directory`, or another capture is writing this output.
@@ -66,11 +78,12 @@ class CaptureDirectory:
         self.output = output
         self.path = os.path.dirname(output) or "."
         self.pattern = NamePattern(os.path.basename(output))
-        self.fd = open_directory(output)
+        self.fd, self._owner = open_directory(output)
         self._highest = 0
+        self.untrusted: list[str] = []
         try:
             self._lock = OutputLock(self.fd, f".{self.pattern.output}.lock", output)
-            self._highest = max((parts.number for _, parts in self._own_names()), default=0)
+            self._survey()
         except OSError as exc:
             os.close(self.fd)
             raise SinkError(f"cannot lock {output}: {_reason(exc)}") from exc
@@ -91,7 +104,7 @@ class CaptureDirectory:
     def finished_files(self) -> list[StoredFile]:
         """Return the finished files, in no order. This looks at each of them: once a run is enough."""
         files = []
-        for name, parts in self._own_names():
+        for name, parts in self._trusted_names():
             if not parts.part:
                 with contextlib.suppress(FileNotFoundError):
                     files.append(self._stored(name, parts.number))
@@ -99,7 +112,7 @@ class CaptureDirectory:
 
     def unfinished_names(self) -> list[str]:
         """Return the names of files that a crash left unfinished, the oldest first."""
-        unfinished = [(parts.number, name) for name, parts in self._own_names() if parts.part]
+        unfinished = [(parts.number, name) for name, parts in self._trusted_names() if parts.part]
         return [name for _, name in sorted(unfinished)]
 
     def present_names(self) -> set[str]:
@@ -122,11 +135,10 @@ class CaptureDirectory:
             self._highest = number
 
     def finish(self, part_name: str, fd: int) -> StoredFile:
-        """Give a whole file its final name: sync it, rename it over nothing, sync the directory. Leaves `fd` open.
+        """Give a whole file, synced already, its final name: rename it over nothing, sync the directory.
 
         Should somebody have taken the final name, the file gets the next number instead.
         """
-        os.fsync(fd)
         parts = self.pattern.maybe_parse(part_name)
         if parts is None or not parts.part:
             raise ValueError(f"{part_name} is not the name of an unfinished file")
@@ -144,6 +156,18 @@ class CaptureDirectory:
         os.fsync(self.fd)
         return self._stored(name, number)
 
+    def path_of(self, name: str) -> str:
+        """Return the path of a file, as the user's output begins it."""
+        return os.path.join(self.path, name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is something of that name, or nobody can say."""
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except OSError as exc:
+            return exc.errno != errno.ENOENT
+        return True
+
     def remove(self, name: str) -> bool:
         """Remove a file; False when it was gone already."""
         try:
@@ -157,13 +181,31 @@ class CaptureDirectory:
         facts = os.statvfs(self.fd)
         return Space(facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize)
 
+    def _survey(self) -> None:
+        """Find out which files to trust, and the number to go on from."""
+        numbers, names = {}, []
+        for name, parts in self._own_names():
+            names.append(name)
+            with contextlib.suppress(OSError):
+                facts = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+                if stat.S_ISREG(facts.st_mode) and facts.st_uid in (self._owner, _ROOT):
+                    numbers[name] = parts.number
+        in_line = numbers_in_line(numbers.values())
+        self.untrusted = sorted(name for name in names if numbers.get(name) not in in_line)
+        self._highest = in_line.highest
+
+    def _trusted_names(self) -> list[tuple[str, CaptureName]]:
+        untrusted = set(self.untrusted)
+        return [(name, parts) for name, parts in self._own_names() if name not in untrusted]
+
     def _own_names(self) -> list[tuple[str, CaptureName]]:
         parsed = ((name, self.pattern.maybe_parse(name)) for name in os.listdir(self.fd))
         return [(name, parts) for name, parts in parsed if parts is not None]
 
     def _stored(self, name: str, number: int) -> StoredFile:
         facts = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        return StoredFile(name, number, facts.st_size, facts.st_mtime_ns)
+        occupied_bytes = facts.st_blocks * _BLOCK_SIZE  # much less in a sparse file
+        return StoredFile(name, number, min(facts.st_size, occupied_bytes), facts.st_mtime_ns)
 
     def _same_file(self, name: str, fd: int) -> bool:
         with contextlib.suppress(FileNotFoundError):
@@ -171,13 +213,16 @@ class CaptureDirectory:
         return False
 
 
-def _try_writing(directory_fd: int) -> None:
-    """Make a file and remove it: permissions, read-only mounts, quotas and access modules all have their say."""
-    name = f".capfix-{os.getpid()}"
-    os.close(
-        os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory_fd)
-    )
-    os.unlink(name, dir_fd=directory_fd)
+def _try_writing(directory_fd: int) -> int:
+    """Make a file and remove it, and return its owner: permissions, mounts, quotas and access modules have a say."""
+    name = f".capfix-{os.urandom(8).hex()}"  # a name that nobody can have taken on purpose
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, 0o600, dir_fd=directory_fd)
+    try:
+        return os.fstat(fd).st_uid
+    finally:
+        os.close(fd)
+        os.unlink(name, dir_fd=directory_fd)
 
 
 def _reason(error: OSError) -> str:

@@ -1,6 +1,6 @@
 """Ending a file whose writer could not: after a crash, or when the disk refuses more.
 
-The file is cut behind its last whole block, and a statistics block for each interface tells why. What it counts is
+The file is cut after its last whole block, and a statistics block for each interface tells why. What it counts is
 what lies in the file, since the file is all there is to go by.
 """
 
@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from capfix.sink.buffers import maybe_first_timestamp_ns
 from capfix.wire.pcapng import InterfaceStatistics, encode_interface_statistics
 from capfix.wire.section_walk import SectionWalk
 
@@ -24,6 +25,8 @@ class Ending(NamedTuple):
     packets: int
     cut_bytes: int
     statistics_written: bool
+    first_ns: int | None = None
+    last_ns: int | None = None
 
 
 def end_early(fd: int, comment: str, progress: Progress | None = None) -> Ending:
@@ -36,29 +39,34 @@ def end_early(fd: int, comment: str, progress: Progress | None = None) -> Ending
         OSError: the file cannot be read or cut.
     """
     size_bytes = os.fstat(fd).st_size
-    walk, whole_bytes = _walk(fd, size_bytes, progress)
+    walk, whole_bytes, first_ns = _walk(fd, size_bytes, progress)
     cut_bytes = size_bytes - whole_bytes
     if walk.interfaces == 0:
         return Ending(0, 0, cut_bytes, False)
     os.ftruncate(fd, whole_bytes)
     statistics = _statistics(walk, comment.replace("{cut_bytes}", str(cut_bytes)))
     packets = sum(map(walk.packets, range(walk.interfaces)))
-    return Ending(walk.interfaces, packets, cut_bytes, _append(fd, whole_bytes, statistics))
+    written = _append(fd, whole_bytes, statistics)
+    last_ns = walk.last_timestamp_ns if packets else None
+    return Ending(walk.interfaces, packets, cut_bytes, written, first_ns, last_ns)
 
 
-def _walk(fd: int, size_bytes: int, progress: Progress | None) -> tuple[SectionWalk, int]:
-    """Return the walk over the file's blocks and how many bytes of it are whole."""
+def _walk(fd: int, size_bytes: int, progress: Progress | None) -> tuple[SectionWalk, int, int | None]:
+    """Return the walk over the file's blocks, how many bytes of it are whole, and the first packet's time stamp."""
     walk = SectionWalk()
     window = bytearray(_WINDOW)
     whole_bytes = 0
+    first_ns: int | None = None
     while True:
         length = os.preadv(fd, [window], whole_bytes)
         end = walk.walk(window, 0, length)
         whole_bytes += end
+        if first_ns is None:
+            first_ns = maybe_first_timestamp_ns(memoryview(window)[:end])
         if progress is not None:
             progress(whole_bytes, size_bytes)
         if walk.broken or end == 0:
-            return walk, whole_bytes
+            return walk, whole_bytes, first_ns
 
 
 def _statistics(walk: SectionWalk, comment: str) -> bytes:
@@ -74,7 +82,7 @@ def _statistics(walk: SectionWalk, comment: str) -> bytes:
 
 
 def _append(fd: int, at: int, blocks: bytes) -> bool:
-    """Write all of `blocks` behind the last whole one, or none of them."""
+    """Write all of `blocks` after the last whole one, or none of them."""
     try:
         done = 0
         while done < len(blocks):

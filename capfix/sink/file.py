@@ -1,7 +1,7 @@
 """A capture file on a disk.
 
 Whole pages go through a descriptor with O_DIRECT, past the page cache: at high rates that is faster and leaves
-everybody else's cache alone. The bytes behind the last whole page go through a second, ordinary descriptor, so that
+everybody else's cache alone. The bytes after the last whole page go through a second, ordinary descriptor, so that
 the file ends at a whole block after each write; the next write covers that page again.
 
 Where direct I/O is refused, at opening or by the first write, whole pages are written ordinarily and pushed out of the
@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Final
 
 from capfix.errors import SinkError
+from capfix.rotation.closed_file import Reason
 from capfix.sink.buffers import Buffer
+from capfix.sink.closing import OnClosed, Tally, close_file, reason_for
 from capfix.sink.ending import end_early
+from capfix.sink.replacing import open_replacing
+from capfix.sink.syncer import Syncer
 from capfix.sink.writer import PAGE
 
 BUFFER_SIZE: Final = 4 << 20
 BUFFER_COUNT: Final = 4
-NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)  # what a full disk says
-FILE_MODE: Final = 0o640  # captures are not for everybody
 SYNC_FILE_RANGE_WRITE: Final = 2
 SYNC_FILE_RANGE_WAIT_BEFORE_WRITE_AFTER: Final = 7
 CACHE_BEHIND: Final = 16 << 20  # how much may be on its way to the disk before we wait for it
@@ -119,48 +121,92 @@ class DirectFile:
 
 
 class FileTarget:
-    """The one file of a capture. An existing file is replaced."""
+    """The one file of a capture. An existing file is replaced, as `replacing` says."""
 
     buffer_size = BUFFER_SIZE
     buffer_count = BUFFER_COUNT
     keeps_tail = True
 
-    def __init__(self, path: Path) -> None:
-        """Open the file.
+    def __init__(self, path: Path, closed: OnClosed = lambda _: None) -> None:
+        """Open the file; `closed` is called once it is whole.
 
         Raises:
-            SinkError: it cannot be made there.
+            SinkError: it cannot be made there, or another capture is writing it.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        self.lost_packets = 0
+        self._path = path
+        self._closed = closed
+        self._tally = Tally()
+        self._reason = Reason.STOP
+        self._syncer = Syncer()
         try:
-            self._file = DirectFile(os.open(path, flags, FILE_MODE), str(path))
+            self._directory_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._file = DirectFile(open_replacing(self._directory_fd, path), str(path))
+            except BaseException:
+                os.close(self._directory_fd)
+                raise
         except OSError as exc:
             raise SinkError.from_os(f"cannot write {path}", exc) from exc
+        self._syncer.begin(self._file.fd, self._directory_fd)
 
     def write(self, buffer: Buffer) -> None:
         """Write a buffer at its place.
 
         Raises:
-            SinkError: it does not fit. The file then ends at the last whole block that did, and with statistics that
-                say why if there is room for them.
+            SinkError: it does not fit; the file then ends at the last whole block that did, and with statistics that
+                say why if there is room for them. Or the file has been removed, and all its packets with it.
         """
+        self._check_presence()
         try:
             self._file.write(buffer)
+            self._syncer.wrote()
         except SinkError as error:
-            with contextlib.suppress(OSError):  # as on a failing disk: the first error tells more
-                end_early(self._file.fd, f"capfix ended this file early: {error}")
+            self._end_early(error)
             raise
+        except OSError as exc:
+            failure = SinkError.from_os(f"cannot sync {self._path}", exc)
+            self._end_early(failure)
+            raise failure from exc
+        self._tally.add(buffer)
+        self._reason = buffer.ends_file or self._reason
 
-    def tend(self) -> None:
+    def _check_presence(self) -> None:
+        if is_removed(self._file.fd):
+            self.lost_packets, self._tally = self.lost_packets + self._tally.packets, Tally()
+            raise SinkError(f"{self._path} was removed while it was written", errno=errno.ENOENT)
+
+    def _end_early(self, error: SinkError) -> None:
+        self._reason = reason_for(error)
+        with contextlib.suppress(OSError):  # as on a failing disk: the first error tells more
+            self._tally.replace(end_early(self._file.fd, f"capfix ended this file early: {error}"))
+
+    def maintain(self) -> None:
         """Nothing is due between writes."""
 
     def close(self) -> None:
-        """Close the file.
+        """Sync and close the file.
 
         Raises:
-            SinkError: the system says only now that something did not arrive.
+            SinkError: the file has been removed, or the system says only now that something did not arrive.
         """
-        self._file.close()
+        try:
+            self._syncer.end()
+            self._check_presence()
+            close_file(self._file.fd, lambda: str(self._path), self._tally, self._reason, self._closed)
+        except OSError as exc:
+            raise SinkError.from_os(f"cannot finish {self._path}", exc) from exc
+        finally:
+            self._syncer.close()
+            os.close(self._directory_fd)
+            self._file.close()
+
+
+def is_removed(fd: int) -> bool:
+    """Whether an open file has no name any more, and will be gone when it is closed."""
+    with contextlib.suppress(OSError):  # nobody can say: then it will show when the file is closed
+        return os.fstat(fd).st_nlink == 0
+    return False
 
 
 def _open_direct(file: int) -> int | None:

@@ -43,6 +43,7 @@ class PipeTarget:
     buffer_size = 1 << 20
     buffer_count = 4
     keeps_tail = False
+    lost_packets = 0
 
     def __init__(self, fd: int, name: str) -> None:
         self.fd = fd
@@ -86,7 +87,7 @@ class PipeTarget:
         room.register(self.fd, select.POLLOUT)
         room.poll()
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Nothing is due between writes."""
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from typing import Final, Protocol
 
 from capfix.errors import SinkError
+from capfix.rotation.closed_file import Reason
 from capfix.sink.buffers import Buffer
 
 PAGE: Final = 4096
@@ -18,13 +19,17 @@ class Target(Protocol):
 
     buffer_size: int
     buffer_count: int
-    keeps_tail: bool  # wants the bytes behind the last whole page again at the start of the next buffer
+    keeps_tail: bool  # wants the bytes after the last whole page again at the start of the next buffer
+
+    @property
+    def lost_packets(self) -> int:
+        """How many packets of buffers that were written are in no file any more."""
 
     def write(self, buffer: Buffer) -> None:
         """Write a buffer; raise SinkError when it could not be written whole."""
 
-    def tend(self) -> None:
-        """Do what is due also while nothing is written. Called now and then."""
+    def maintain(self) -> None:
+        """Do what is due even while nothing is written. Called now and then."""
 
     def close(self) -> None:
         """Finish the output."""
@@ -33,7 +38,7 @@ class Target(Protocol):
 class _Job(Enum):
     """What the thread does beside writing buffers."""
 
-    TEND = 1
+    MAINTAIN = 1
     CLOSE = 2
 
 
@@ -42,20 +47,22 @@ class Writer:
 
     `wake` is called from that thread: when a buffer is free again after `buffer` had none, when nothing is left to
     write and `is_flush_due`, when writing failed, when the first buffer of a file was dealt with, and when the thread
-    ends, which `is_finished` tells: all is written and closed, or `mistake` is what it did not expect. After a failure
-    nothing is written until a buffer begins a new file: `error` tells it, and `lost_packets` counts, over all failures,
-    what did not arrive. `files_begun` counts the files begun, with success or without.
+    ends, as `is_finished` says: all is written and closed, or `exception` is what it did not expect. After a failure
+    nothing is written until a buffer begins a new file: `error` is that failure, and `lost_packets` counts what did not
+    arrive, over all failures. `has_failed` stays true after the first one. `files_begun` counts the files begun, with
+    success or without.
     """
 
     def __init__(self, target: Target, wake: Callable[[], None]) -> None:
         self.error: SinkError | None = None
-        self.mistake: Exception | None = None
-        self.lost_packets = 0
+        self.exception: Exception | None = None
+        self.has_failed = False
         self.files_begun = 0
         self.is_finished = False
         self.is_flush_due = False
         self._target = target
         self._wake = wake
+        self._unwritten_packets = 0
         self._jobs: SimpleQueue[Buffer | _Job] = SimpleQueue()
         self._free = deque(Buffer(target.buffer_size) for _ in range(target.buffer_count))
         self._submitted: deque[Buffer] = deque()
@@ -64,6 +71,11 @@ class Writer:
         self._is_waited_for = False
         self._thread = threading.Thread(target=self._run, name="capfix-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def lost_packets(self) -> int:
+        """How many packets were submitted and are in no file."""
+        return self._unwritten_packets + self._target.lost_packets
 
     def buffer(self) -> Buffer | None:
         """Return the buffer to fill, or None while all of them are being written."""
@@ -97,19 +109,19 @@ class Writer:
         if not self._submitted:
             self.submit()
 
-    def end_file(self) -> None:
-        """Hand over the current buffer as the last of its file; the next one begins another."""
+    def end_file(self, reason: Reason) -> None:
+        """Hand over the current buffer as the last of its file, ended for `reason`; the next one begins another."""
         buffer = self._current
         if buffer is not None:
-            buffer.ends_file = True
+            buffer.ends_file = reason
             self._current = None
             self._submitted.append(buffer)
             self._jobs.put(buffer)
         self._carry = b""
 
-    def tend(self) -> None:
-        """Let the target do what is due also while nothing is written."""
-        self._jobs.put(_Job.TEND)
+    def maintain(self) -> None:
+        """Let the target do what is due even while nothing is written."""
+        self._jobs.put(_Job.MAINTAIN)
 
     def close(self) -> None:
         """Write what is left and close the output, in the thread as everything. Nothing may be submitted after."""
@@ -118,13 +130,15 @@ class Writer:
 
     def abandon(self) -> None:
         """Count as lost what was submitted and is not written yet; the thread may hang in it for good."""
-        self.lost_packets += sum(buffer.packets_from(buffer.carried) for buffer in tuple(self._submitted))
+        self._unwritten_packets += sum(
+            buffer.packets_from(buffer.carried) for buffer in tuple(self._submitted)
+        )
 
     def _run(self) -> None:
         try:
             self._write_all()
         except Exception as exc:  # for whoever waits: in a thread nobody else would hear of it
-            self.mistake = exc
+            self.exception = exc
         finally:
             self.is_finished = True
             self._wake()
@@ -134,7 +148,7 @@ class Writer:
             if isinstance(job, Buffer):
                 self._write(job)
             else:
-                self._target.tend()
+                self._target.maintain()
         try:
             self._target.close()
         except SinkError as error:
@@ -147,9 +161,9 @@ class Writer:
                 self._target.write(buffer)
                 self.error = None
             else:
-                self.lost_packets += buffer.packets_from(buffer.carried)
+                self._unwritten_packets += buffer.packets_from(buffer.carried)
         except SinkError as error:
-            self.lost_packets += buffer.packets_from(buffer.whole_blocks(error.written))
+            self._unwritten_packets += buffer.packets_from(buffer.whole_blocks(error.written))
             self._fail(error)
         self.files_begun += begins_file
         self._submitted.popleft()
@@ -159,4 +173,5 @@ class Writer:
 
     def _fail(self, error: SinkError) -> None:
         self.error = error
+        self.has_failed = True
         self._wake()

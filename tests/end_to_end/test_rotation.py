@@ -202,7 +202,8 @@ def test_a_disk_that_fills_is_emptied_and_fills_again(
             expected = number + 1
     if keeps:
         assert told == 0
-        assert "full" not in running.stderr
+        assert "no space left" not in running.stderr
+        assert ": the disk is full" in running.stderr
         assert numbers_in(files[-1])[-1] == traffic.sent - 1
     else:
         assert expected == traffic.sent

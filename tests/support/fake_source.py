@@ -136,6 +136,7 @@ class FakeTarget:
     buffer_size = 1 << 16
     buffer_count = 2
     keeps_tail = False
+    lost_packets = 0
 
     def __init__(self) -> None:
         self.files: list[bytes] = []
@@ -151,7 +152,7 @@ class FakeTarget:
             self.files.append(b"")
         self.files[-1] += bytes(buffer.view[: buffer.used])
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         pass
 
     def close(self) -> None:

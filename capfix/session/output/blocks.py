@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from capfix.errors import ReaderGoneError, SinkError
+from capfix.rotation.closed_file import Reason
 from capfix.rotation.retention import RetentionRules
 from capfix.runtime.loop import Loop
 from capfix.session.output.current_file import CurrentFile
@@ -74,9 +75,9 @@ class Blocks:
         self.is_file_begun = True
         return True
 
-    def end_file(self) -> None:
-        """Have the current buffer be the last of its file."""
-        self._writer.end_file()
+    def end_file(self, reason: Reason) -> None:
+        """Have the current buffer be the last of its file, which ends for `reason`."""
+        self._writer.end_file(reason)
         self.is_file_begun = False
 
     def submit(self) -> None:
@@ -104,7 +105,7 @@ class Blocks:
 
     def maintain(self) -> None:
         """Let the target do what is due also while nothing is written."""
-        self._writer.tend()
+        self._writer.maintain()
 
     def keep(self, rules: RetentionRules) -> None:
         """Go by these rules of retention from now on, where files rotate."""
@@ -144,11 +145,16 @@ class Blocks:
         return self._writer.files_begun == self._file.begun
 
     @property
+    def has_failed(self) -> bool:
+        """Whether writing failed at any time; a reader who went is no failure."""
+        return self._writer.has_failed and not self.has_lost_its_reader
+
+    @property
     def lost_packets(self) -> int:
         """How many packets were converted and did not reach the output."""
         return self._writer.lost_packets
 
     def raise_exception(self) -> None:
         """Raise what ended the writer's thread, if it was something that nobody expected."""
-        if self._writer.mistake is not None:
-            raise self._writer.mistake
+        if self._writer.exception is not None:
+            raise self._writer.exception

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from capfix.errors import SinkError
+from capfix.rotation.closed_file import Reason
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
 from capfix.runtime.events import NOTICE, TROUBLE, EventKind
@@ -25,7 +26,7 @@ from capfix.session.output.phase import OUTPUT_TRANSITIONS, OutputPhase
 from capfix.session.phase import Phases
 from capfix.session.sources.source import Source
 from capfix.sink.buffers import Buffer
-from capfix.sink.file import NO_ROOM
+from capfix.sink.closing import NO_ROOM
 from capfix.sink.pipe import PipeTarget, ReaderWatch
 from capfix.sink.writer import Target
 from capfix.wire.pcapng import encode_comment
@@ -93,6 +94,7 @@ class Output:
         self._report = report
         self._phases = Phases(OutputPhase.BEGINNING, OUTPUT_TRANSITIONS)
         self._crowding = Crowding(rules.rotates)
+        self._ends_for = Reason.STOP
         self._lost_told = 0
         self._blocks = Blocks(loop, target, self.file, self._on_writer)
         self._events: OutputEvents | None = None
@@ -124,6 +126,11 @@ class Output:
     def error(self) -> SinkError | None:
         """Why the output failed; a reader who went is no failure."""
         return self._blocks.error
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether writing failed at any time, even if it went on later."""
+        return self._blocks.has_failed
 
     @property
     def lost_packets(self) -> int:
@@ -163,7 +170,7 @@ class Output:
         """
         section = self._content.section
         if self.phase is OutputPhase.WRITING and self._crowding.wants_new_file(section.interface_count):
-            return self.change_file()
+            return self.change_file(Reason.INTERFACES)
         self.pending_interface += source.announce(section)
         if self._crowding.is_news(section.interface_count):
             self._report.tell(CROWDED(interfaces=section.interface_count))
@@ -201,14 +208,15 @@ class Output:
             self._phases.go(OutputPhase.WRITING)
         self.flush_later()
 
-    def change_file(self) -> bool:
-        """End this file and begin the next; False when that has to wait for a buffer, or it was the last."""
+    def change_file(self, reason: Reason) -> bool:
+        """End this file for `reason` and begin the next; False when that has to wait, or it was the last."""
         if self.phase is OutputPhase.DOWN:  # there is no file; the next begins when there is room
             self.file.restart_clock(time.time_ns())
             return True
         if self.phase is not OutputPhase.WRITING:
             return False
         self._phases.go(OutputPhase.ENDING)
+        self._ends_for = reason
         self._blocks.queue(self._content.statistics(closing=True))
         self._catch_up()
         return self.phase is OutputPhase.WRITING
@@ -216,7 +224,7 @@ class Output:
     def _catch_up(self) -> None:
         """Go on with what waits for buffers, as far as there are some."""
         if self.phase is OutputPhase.ENDING and self._blocks.write_queued():
-            self._blocks.end_file()
+            self._blocks.end_file(self._ends_for)
             self._phases.go(OutputPhase.BEGINNING)
             if not self._rules.rotates or self.file.begun == self._rules.stop_files:
                 self._tell_over()
@@ -228,7 +236,7 @@ class Output:
 
     def _watch_clock(self) -> None:
         if self.file.is_over():
-            self.change_file()
+            self.change_file(Reason.TIME)
         wait_s = self.file.maybe_wait_s()
         if wait_s is not None:
             self._loop.call_later(max(wait_s, SHORTEST_WAIT_S), self._watch_clock)
@@ -315,7 +323,7 @@ class Output:
             self._phases.go(OutputPhase.WRITING)
             self._tell_working_again()
             return
-        self._blocks.end_file()
+        self._blocks.end_file(Reason.OUTPUT_FAILED)
         self._phases.go(OutputPhase.REOPENING)
         self._tell_full()
         self._look_for_answer()

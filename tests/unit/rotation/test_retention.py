@@ -18,7 +18,7 @@ def stored(number: int, size_bytes: int = 10, modified_ns: int = 0) -> StoredFil
 
 
 def doomed(inventory: Inventory, rules: RetentionRules, **facts: object) -> list[int]:
-    given_facts = {"writing_bytes": 0, "wall_ns": 0, "space": PLENTY} | facts
+    given_facts = {"writing_bytes": 0, "now_ns": 0, "space": PLENTY} | facts
     return [removal.file.number for removal in inventory.surplus(rules, **given_facts)]  # type: ignore[arg-type]
 
 
@@ -49,10 +49,10 @@ def test_keep_age_goes_by_modification_time() -> None:
     ages = {1: 2 * HOUR, 2: HOUR, 3: 3 * HOUR, 4: 0}
     inventory = Inventory([stored(n, modified_ns=10 * HOUR - age) for n, age in ages.items()], first_of_run=5)
     rules = RetentionRules(keep_age_ns=HOUR)
-    assert doomed(inventory, rules, wall_ns=10 * HOUR) == [3, 1]
-    assert doomed(inventory, rules, wall_ns=10 * HOUR) == [3, 1], "asking changes nothing"
+    assert doomed(inventory, rules, now_ns=10 * HOUR) == [3, 1]
+    assert doomed(inventory, rules, now_ns=10 * HOUR) == [3, 1], "asking changes nothing"
     inventory.forget("out_00003")
-    assert doomed(inventory, rules, wall_ns=10 * HOUR + 1) == [1, 2]
+    assert doomed(inventory, rules, now_ns=10 * HOUR + 1) == [1, 2]
 
 
 def test_keep_free_in_bytes_and_per_cent() -> None:
@@ -192,3 +192,21 @@ def test_a_rotation_among_many_files_costs_no_more() -> None:
 
     few, many = min(seconds(50) for _ in range(3)), min(seconds(50_000) for _ in range(3))
     assert many < few * 5
+
+
+def test_the_inventory_is_bounded_by_what_is_there() -> None:
+    """Files that came and went leave nothing behind, whatever stays from earlier runs."""
+    inventory = Inventory([stored(1)], first_of_run=2)
+    rules = RetentionRules(run_files=5)
+    for n in range(2, 5000):
+        inventory.add(stored(n))
+        for removal in inventory.surplus(rules, 0, 0, PLENTY):
+            inventory.forget(removal.file.name)
+    assert len(inventory) <= 6
+    assert len(inventory._by_age) < 200
+
+
+def test_a_file_larger_than_all_may_be_goes_first() -> None:
+    """It does not push out the older ones."""
+    files = [*(stored(n, size_bytes=10) for n in range(1, 5)), stored(99999, size_bytes=10**12)]
+    assert doomed(Inventory(files, first_of_run=100000), RetentionRules(keep_size_bytes=100)) == [99999]

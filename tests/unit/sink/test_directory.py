@@ -238,3 +238,49 @@ def _umask() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return umask
+
+
+def test_the_lock_file_is_private(tmp_path: Path, directory: CaptureDirectory) -> None:
+    """Only its owner can open it, so nobody else can hold the lock."""
+    assert stat.S_IMODE((tmp_path / ".out.pcapng.lock").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("planted", ["fifo", "symlink", "wide", "directory"])
+def test_something_planted_in_place_of_the_lock(tmp_path: Path, planted: str) -> None:
+    """It is removed where that is possible, is never followed, and never hangs the start."""
+    lock = tmp_path / ".out.pcapng.lock"
+    match planted:
+        case "fifo":
+            os.mkfifo(lock, 0o666)
+        case "symlink":
+            lock.symlink_to(tmp_path / "elsewhere")
+        case "wide":
+            lock.touch(0o666)
+            lock.chmod(0o666)
+        case "directory":
+            lock.mkdir()
+            with pytest.raises(SinkError, match="cannot lock"):
+                CaptureDirectory(str(tmp_path / "out.pcapng"))
+            return
+    directory = CaptureDirectory(str(tmp_path / "out.pcapng"))
+    assert stat.S_IMODE(lock.lstat().st_mode) == 0o600
+    assert not (tmp_path / "elsewhere").exists()
+    directory.close()
+
+
+@pytest.mark.root
+def test_files_of_another_s_making(tmp_path: Path) -> None:
+    """Neither counted, numbered on from, recovered nor removed, and named."""
+    longest = f"out_{'9' * 200}_20200101000000.pcapng"
+    for name in ("out_00003_20200101000000.pcapng", "out_00900_20200101000000.pcapng.part", longest):
+        (tmp_path / name).touch()
+    os.chown(tmp_path / "out_00900_20200101000000.pcapng.part", 65534, -1)
+    os.mkfifo(tmp_path / "out_00007_20200101000000.pcapng.part")
+    directory = CaptureDirectory(str(tmp_path / "out.pcapng"))
+    assert directory.next_number == 4
+    assert [file.number for file in directory.finished_files()] == [3]
+    assert directory.unfinished_names() == []
+    assert sorted(directory.untrusted) == sorted(
+        [longest, "out_00900_20200101000000.pcapng.part", "out_00007_20200101000000.pcapng.part"]
+    )
+    directory.close()

@@ -10,12 +10,13 @@ from statistics import median
 import pytest
 
 from capfix.errors import SinkError
+from capfix.rotation.closed_file import ClosedFile, Reason
 from capfix.rotation.retention import RetentionRules
 from capfix.sink.buffers import Buffer
 from capfix.sink.directory import CaptureDirectory
 from capfix.sink.file import DirectFile
 from capfix.sink.series import FileSeries
-from tests.unit.wire.test_section_walk import HEADER, INTERFACE, packet
+from tests.unit.wire.test_section_walk import HEADER, INTERFACE, STATISTICS, packet
 
 OPENED_NS = 1_795_352_881 * 10**9  # 2026-11-22 13:08:01 UTC
 KEEP_SOME = RetentionRules(keep_files=100)
@@ -37,7 +38,8 @@ class Output:
         self._buffer.restart(b"")
         self._buffer.append(b"".join(blocks))
         self._buffer.opened_ns = OPENED_NS if begins else None
-        self._buffer.ends_file = ends
+        self._buffer.ends_file = Reason.SIZE if ends else None
+        self._buffer.packets = sum(len(block) == len(packet()) for block in blocks)
         self.series.write(self._buffer)
 
     def rotate(self) -> None:
@@ -102,7 +104,7 @@ def test_for_want_of_room_the_oldest_goes(
     failing(number, 2)
     output.write(packet())
     assert [name.split("_")[1] for name in output.names()] == ["00003", "00004", "00005"]
-    assert output.told[-1] == "removed out_00002_20261122130801.pcapng: the disk is full"
+    assert output.warned[-1] == "removed out_00002_20261122130801.pcapng: the disk is full"
 
 
 def test_an_io_error_deletes_nothing(output: Output, failing: Callable[[int, int], None]) -> None:
@@ -191,3 +193,50 @@ def test_a_rotation_among_10000_files(tmp_path: Path, record_property: Callable[
     record_property("rotation_ms", [round(1000 * seconds, 2) for seconds in medians])
     print(f"a rotation: {medians[0] * 1e3:.2f} ms alone, {medians[1] * 1e3:.2f} ms among 10,000 files")
     assert medians[1] < 3 * medians[0]
+
+
+def test_every_closed_file_is_reported_once(tmp_path: Path) -> None:
+    """With its path, reason, packets and time stamps; a file that a failed write ended too."""
+    closed: list[ClosedFile] = []
+    series = FileSeries(
+        CaptureDirectory(str(tmp_path / "out.pcapng")), KEEP_SOME, print, print, closed=closed.append
+    )
+    buffer = Buffer(1 << 20)
+    for reason in (Reason.TIME, Reason.SIGNAL, None):
+        buffer.restart(b"")
+        buffer.append(HEADER + INTERFACE + packet(0, 3 << 33) + packet(0, 5 << 33) + STATISTICS)
+        buffer.packets, buffer.opened_ns, buffer.ends_file = 2, OPENED_NS, reason
+        series.write(buffer)
+    series.close()
+    assert [file.reason for file in closed] == [Reason.TIME, Reason.SIGNAL, Reason.STOP]
+    size_bytes = len(HEADER + INTERFACE + packet() * 2 + STATISTICS)
+    path = str(tmp_path / "out_00001_20261122130801.pcapng")
+    assert closed[0] == ClosedFile(path, Reason.TIME, 2, 3 << 33, 5 << 33, size_bytes)
+    assert all(Path(file.path).exists() for file in closed)
+
+
+def test_a_part_removed_by_somebody_is_a_loss(output: Output) -> None:
+    """Its packets count as lost; a file that was only renamed is not lost."""
+    output.write(HEADER, INTERFACE, packet(), packet(), begins=True)
+    (output.path / output.names()[0]).unlink()
+    output.rotate()
+    assert output.series.lost_packets == 2
+    output.write(HEADER, INTERFACE, packet(), begins=True)
+    (output.path / output.names()[-1]).rename(output.path / "kept")
+    output.rotate()
+    assert output.series.lost_packets == 2
+    assert output.warned[-1].endswith(".pcapng.part was renamed by somebody while it was written")
+
+
+def test_a_clock_set_forward_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files age by the time that really passed; that the clock was set is told once."""
+    output = Output(tmp_path, RetentionRules(keep_age_ns=7 * 86400 * 10**9))
+    output.rotate()
+    year_ns, time_ns = 365 * 86400 * 10**9, time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: time_ns() + year_ns)
+    output.series.maintain()
+    output.rotate()
+    assert len(output.names()) == 2
+    assert len(output.warned) == 1
+    assert output.warned[0].startswith("the clock was set forward by 36")
+    output.series.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from capfix.errors import SinkError
+from capfix.rotation.closed_file import Reason
 from capfix.sink.buffers import Buffer
 from capfix.sink.writer import PAGE, Writer
 from tests.unit.wire.test_section_walk import packet
@@ -21,6 +22,7 @@ class Target:
     buffer_size = 1 << 16
     buffer_count = 2
     keeps_tail = True
+    lost_packets = 0
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -36,7 +38,7 @@ class Target:
             raise self.failures.pop(0)
         self.written.append(bytes(buffer.view[: buffer.used]))
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         self.tended += 1
 
     def close(self) -> None:
@@ -93,7 +95,7 @@ def test_nothing_is_carried_into_another_file(target: Target) -> None:
     writer = Writer(target, lambda: None)
     submit(writer, begins_file=True)
     wait_until(lambda: writer.buffer() is not None)
-    writer.end_file()
+    writer.end_file(Reason.SIZE)
     submit(writer, begins_file=True)
     finish(writer)
     assert target.written == [
@@ -185,12 +187,12 @@ def test_what_nobody_expected_is_told_too(target: Target) -> None:
     submit(writer)
     assert woken.wait(TIMEOUT)
     assert writer.is_finished
-    assert isinstance(writer.mistake, ZeroDivisionError)
+    assert isinstance(writer.exception, ZeroDivisionError)
 
 
 def test_the_target_is_looked_after(target: Target) -> None:
     """What is due now and then is done in the thread, in its turn."""
     writer = Writer(target, lambda: None)
-    writer.tend()
+    writer.maintain()
     finish(writer)
     assert target.tended == 1
