@@ -34,6 +34,7 @@ lint:
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy --strict capfix
 	.venv/bin/lint-imports
+	tools/architecture --check
 
 # As root; BENCH holds further arguments, such as BENCH="--cases small-disk --rounds 3"
 bench:

@@ -7,9 +7,10 @@ A packet takes one road, and no way leads back:
 
 `framing` decides the link-layer header, in one place for every source. Imports point one way:
 
-    cli -> config -> session -> kernel, sink -> transcode -> framing -> wire -> errors
+    cli -> session | doctor | lab -> options -> kernel | sink -> runtime -> transcode
+        -> framing | judging | filters | rotation -> wire -> units -> errors
 
-What stands right of `kernel, sink` never opens, reads, writes, logs, sleeps or looks at the clock. A module with
+What stands from `transcode` on never opens, reads, writes, logs, sleeps or looks at the clock. A module with
 a .pxd file beside it is compiled by the ordinary build, and runs uncompiled with the same results.
 
 Values are NamedTuples where a capture meets them before its first packet, frozen dataclasses elsewhere: making a

@@ -5,9 +5,9 @@ from typing import Final
 _UNCOMPILED: Final = (
     "this capfix is not compiled and needs Cython to run; install it with `pip install 'capfix[pure]'`"
 )
-_DEMO: Final = "the demo needs pyroute2, rich and scapy; install them with `pip install 'capfix[demo]'`"
+_DEMO: Final = "the demo needs pyroute2 and scapy; install them with `pip install 'capfix[demo]'`"
 
-_TABLES: Final = "tables need rich; install it with `pip install 'capfix[demo]'`, or use --json"
+_TABLES: Final = "tables need rich; install it with `pip install rich`, or use --json"
 
 _ADVICE: Final = {"cython": _UNCOMPILED, "pyroute2": _DEMO, "rich": _TABLES, "scapy": _DEMO}
 

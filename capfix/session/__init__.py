@@ -1,14 +1,13 @@
 """The running capture: sources -> transcode -> sink, in one event loop.
 
-    start         options become a capture; nothing is made before everything was checked
-    capture       what begins it and what ends it
-    conversion    takes packets from the sources, in the order that `order` decides
-    output        sees to sections and files; `section` numbers their interfaces, `current_file` knows their limits
-    source        a packet socket and its interfaces; `nflog_source` a log group
-    presence      binds sources again as interfaces go and come, which `following` tells
-    loop          calls back when there is something to read, when it is time, when a signal came
-    standing      the counts, and who is told of them: `report` a person, `notify` the service manager
+    start           options become a capture; nothing is made before everything was checked
+    capture         what begins it and what ends it; `phase` names where it stands, `reload` reads its options again
+    conversion      takes packets from the sources, in the order that `order` decides
+    sources         where packets come from, and the interfaces that go and come meanwhile
+    output          where they go: one file after another; `section` numbers the interfaces of each
+    status          the counts, as `counts` has them, and everybody who is told of them
+    privilege_policy  who a capture runs as, and what it keeps
 
 The loop never waits: the output has its own thread, and while that holds all buffers the packets stay in the ring.
-Link events have a thread too, in which asyncio serves pyroute2; no other capture has to import those two.
+Link events come to the same loop.
 """
