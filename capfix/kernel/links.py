@@ -15,7 +15,6 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from capfix.errors import CaptureError, NoSuchInterfaceError
@@ -157,10 +156,16 @@ def interface_drops(link: Link) -> int | None:
     where it shows this very interface.
     """
     try:
-        directory = Path("/sys/class/net", link.name)
-        if int((directory / "ifindex").read_text()) != link.ifindex:
+        if _sysfs_number(link.name, "ifindex") != link.ifindex:
             return None
-        statistics = directory / "statistics"
-        return sum(int((statistics / name).read_text()) for name in ("rx_missed_errors", "rx_fifo_errors"))
+        drops = (
+            _sysfs_number(link.name, f"statistics/{name}") for name in ("rx_missed_errors", "rx_fifo_errors")
+        )
+        return sum(drops)
     except (OSError, ValueError):
         return None
+
+
+def _sysfs_number(name: str, attribute: str) -> int:
+    with open(f"/sys/class/net/{name}/{attribute}") as file:
+        return int(file.read())

@@ -13,7 +13,6 @@ import os
 import pwd
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 from capfix.errors import CaptureError, UsageError
@@ -101,14 +100,14 @@ def user_identity(name: str) -> Identity:
     return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, tuple(groups))
 
 
-def can_write(place: Path, identity: Identity | None) -> bool:
+def can_write(place: str | os.PathLike[str], identity: Identity | None) -> bool:
     """Return whether `identity` without any capability could write the file `place`, or in the directory `place`.
 
     None stands for the user that the process already is. The kernel is asked in that user's place, so that access
     lists, read-only mounts and network file systems count; the process is as before afterwards. Must be called while
     no other thread runs, as the effective user changes for all of them.
     """
-    mode = os.W_OK | os.X_OK if place.is_dir() else os.W_OK
+    mode = os.W_OK | os.X_OK if os.path.isdir(place) else os.W_OK
     with _acting_as(identity):
         return os.access(place, mode, effective_ids=True)
 
@@ -182,15 +181,16 @@ def _become(identity: Identity) -> None:
 def _verify(kept: int, identity: Identity | None) -> None:
     if identity is not None and os.getresuid() != (identity.uid,) * 3:
         raise CaptureError(f"the change to the user {identity.name} had no effect")
-    for thread in Path("/proc/self/task").iterdir():
-        found = thread_capabilities(thread / "status")
+    for thread in os.listdir("/proc/self/task"):
+        found = thread_capabilities(f"/proc/self/task/{thread}/status")
         if found != Held(kept, kept, 0):
-            raise CaptureError(f"privileges could not be dropped: thread {thread.name} still holds {found}")
+            raise CaptureError(f"privileges could not be dropped: thread {thread} still holds {found}")
 
 
-def thread_capabilities(status: Path) -> Held:
+def thread_capabilities(status: str | os.PathLike[str]) -> Held:
     """Return the capabilities that a status file of /proc (proc(5)) tells of its thread or process."""
-    fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if line.startswith("Cap"))
+    with open(status) as lines:
+        fields = dict(line.split(":\t", 1) for line in lines if line.startswith("Cap"))
     return Held(*(int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapInh")))
 
 

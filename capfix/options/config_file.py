@@ -7,8 +7,8 @@
 This module knows what the file says, and on which line. What it means, the table of options knows.
 """
 
+import os
 import re
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from capfix.errors import CapfixError, UsageError
@@ -34,7 +34,7 @@ class Problem(NamedTuple):
 class ConfigurationError(UsageError):
     """Everything that is wrong with the options. `path` is None when there is no file."""
 
-    def __init__(self, path: Path | None, problems: list[Problem]) -> None:
+    def __init__(self, path: str | None, problems: list[Problem]) -> None:
         super().__init__(path, problems)
         self.path = path
         self.problems = sorted(problems, key=lambda problem: problem.line or 0)
@@ -53,7 +53,7 @@ class ConfigurationError(UsageError):
         )
 
 
-def read_config_file(path: Path) -> list[Setting]:
+def read_config_file(path: str | os.PathLike[str]) -> list[Setting]:
     """Return the settings of a file, in the order of its lines.
 
     Raises:
@@ -63,7 +63,8 @@ def read_config_file(path: Path) -> list[Setting]:
     import tomllib  # most captures have no file
 
     try:
-        text = path.read_text()
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
         content = tomllib.loads(text)
     except OSError as exc:
         raise CapfixError(f"cannot read the configuration {path}: {(exc.strerror or '').lower()}") from exc

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from capfix.errors import Contradiction, ContradictionError
@@ -22,18 +21,18 @@ STATE_DIRECTORY: Final = "/var/lib/capfix"
 INSTANCE_LIMITS: Final = {"rotate-size": "100MB", "keep-size": "1GB", "keep-free": "10%"}
 
 
-def configuration_path(said: Mapping[str, Any]) -> Path | None:
+def configuration_path(said: Mapping[str, Any]) -> str | None:
     """Return the configuration file that the command line asks for, None without one.
 
     `said` has the values of the options on the command line, by long names.
     """
     if "config" in said:
-        return Path(said["config"])
+        return str(said["config"])
     if "instance" not in said:
         return None
     directory = os.environ.get("CONFIGURATION_DIRECTORY", CONFIGURATION_DIRECTORY)
-    path = Path(directory, f"{said['instance']}.toml")
-    return path if path.exists() else None
+    path = os.path.join(directory, f"{said['instance']}.toml")
+    return path if os.path.exists(path) else None
 
 
 def resolve(said: Mapping[str, Any]) -> RunOptions:
@@ -62,7 +61,7 @@ def resolve(said: Mapping[str, Any]) -> RunOptions:
     return options
 
 
-def _filed(path: Path | None) -> "tuple[list[Setting], dict[str, Any], list[Problem]]":
+def _filed(path: str | None) -> "tuple[list[Setting], dict[str, Any], list[Problem]]":
     """Return a file's settings, what they mean, and what is wrong with them."""
     if path is None:
         return [], {}, []
@@ -94,6 +93,6 @@ def _instance_defaults(instance: str, filed: Mapping[str, Any]) -> dict[str, Any
     defaults: dict[str, Any] = {"interface": [instance]}
     if "output" not in filed:
         directory = os.environ.get("STATE_DIRECTORY", STATE_DIRECTORY)
-        defaults["output"] = str(Path(directory, f"{instance}.pcapng"))
+        defaults["output"] = os.path.join(directory, f"{instance}.pcapng")
         defaults |= {name: parse_value(OPTIONS[name], text) for name, text in INSTANCE_LIMITS.items()}
     return defaults

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from capfix.errors import CaptureError, UsageError
@@ -35,7 +34,9 @@ def sudo_identity(environment: Mapping[str, str] = os.environ) -> Identity | Non
         return Identity(uid, int(uid), int(gid), (int(gid),))
 
 
-def plan(user: str | None, places: Sequence[Path], environment: Mapping[str, str] = os.environ) -> Plan:
+def plan(
+    user: str | None, places: Sequence[str | os.PathLike[str]], environment: Mapping[str, str] = os.environ
+) -> Plan:
     """Return what to keep for a capture that writes `places`: directories to make files in, and files.
 
     The user wanted is `user`, else who called sudo. Who called sudo is passed over, with a remark, where a place would
@@ -65,6 +66,6 @@ def plan(user: str | None, places: Sequence[Path], environment: Mapping[str, str
     return Plan(None, _kept(places), remark)
 
 
-def _kept(places: Sequence[Path]) -> frozenset[int]:
+def _kept(places: Sequence[str | os.PathLike[str]]) -> frozenset[int]:
     sufficient = all(can_write(place, None) for place in places)
     return frozenset() if sufficient else frozenset({CAP_DAC_OVERRIDE})

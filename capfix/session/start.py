@@ -6,7 +6,6 @@ What only some options need is imported where they are looked at: a capture shou
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from capfix.errors import NoSuchInterfaceError, UsageError
@@ -194,8 +193,8 @@ def default_ring_size() -> int:
 
 def _available_memory() -> int:
     """Return how many bytes of memory can be had; where /proc shows nothing but processes, half of all there are."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
+    with contextlib.suppress(OSError), open("/proc/meminfo") as lines:
+        for line in lines:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) << 10
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

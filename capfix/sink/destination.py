@@ -2,14 +2,13 @@
 
 import os
 import stat
-from pathlib import Path
 from typing import Final
 
 from capfix.errors import SinkError, UsageError
 from capfix.sink.closing import OnClosed
 from capfix.sink.file import FileTarget
 from capfix.sink.pipe import STDOUT, PipeTarget
-from capfix.sink.replacing import symlink_refused
+from capfix.sink.replacing import directory_of, symlink_refused
 
 STDOUT_NAME: Final = "-"
 
@@ -41,25 +40,25 @@ def check_output(output: str) -> None:
         )
     if output == STDOUT_NAME:
         return
-    path = Path(output)
-    _check_link(path)
-    directory = path.parent
-    if path.is_dir():
-        raise SinkError(f"{output} is a directory; name a file in it, such as {path / 'out.pcapng'}")
-    if not directory.is_dir():
+    _check_link(output)
+    directory = directory_of(output)
+    if os.path.isdir(output):
+        example = os.path.join(output, "out.pcapng")
+        raise SinkError(f"{output} is a directory; name a file in it, such as {example}")
+    if not os.path.isdir(directory):
         raise SinkError(f"there is no directory {directory}; make it first, or write elsewhere")
-    if not os.access(directory, os.W_OK) and not (path.exists() and os.access(path, os.W_OK)):
+    if not os.access(directory, os.W_OK) and not os.access(output, os.W_OK):
         raise SinkError(f"no permission to write {output}; choose another place")
 
 
-def places_to_write(output: str) -> list[Path]:
+def places_to_write(output: str) -> list[str]:
     """Return what must be writable to write `output`: its directory and, where it is there already, itself."""
     if output == STDOUT_NAME:
         return []
-    path = Path(output)
     if is_streaming(output):
-        return [path]
-    return [path.parent, path] if path.exists() else [path.parent]
+        return [output]
+    directory = directory_of(output)
+    return [directory, output] if os.path.exists(output) else [directory]
 
 
 def open_output(output: str, closed: OnClosed = lambda _: None) -> FileTarget | PipeTarget:
@@ -71,13 +70,13 @@ def open_output(output: str, closed: OnClosed = lambda _: None) -> FileTarget | 
     if output == STDOUT_NAME:
         return PipeTarget(STDOUT, "stdout")
     if is_streaming(output):
-        return PipeTarget.open(Path(output))
-    return FileTarget(Path(output), closed)
+        return PipeTarget.open(output)
+    return FileTarget(output, closed)
 
 
-def _check_link(path: Path) -> None:
+def _check_link(path: str) -> None:
     """Refuse symbolic links, but for those to pipes and devices that root or the user made, such as /dev/stdout."""
-    if path.is_symlink() and not (is_streaming(str(path)) and path.lstat().st_uid in (0, os.geteuid())):
+    if os.path.islink(path) and not (is_streaming(path) and os.lstat(path).st_uid in (0, os.geteuid())):
         raise symlink_refused(path)
 
 

@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import errno
 import os
-from pathlib import Path
 from typing import Final
 
 from capfix.errors import SinkError
@@ -20,7 +19,7 @@ from capfix.rotation.closed_file import Reason
 from capfix.sink.buffers import Buffer
 from capfix.sink.closing import OnClosed, Tally, close_file, reason_for
 from capfix.sink.ending import end_early
-from capfix.sink.replacing import open_replacing
+from capfix.sink.replacing import directory_of, open_replacing
 from capfix.sink.syncer import Syncer
 from capfix.sink.writer import PAGE
 
@@ -127,7 +126,7 @@ class FileTarget:
     buffer_count = BUFFER_COUNT
     keeps_tail = True
 
-    def __init__(self, path: Path, closed: OnClosed = lambda _: None) -> None:
+    def __init__(self, path: str, closed: OnClosed = lambda _: None) -> None:
         """Open the file; `closed` is called once it is whole.
 
         Raises:
@@ -140,9 +139,9 @@ class FileTarget:
         self._reason = Reason.STOP
         self._syncer = Syncer()
         try:
-            self._directory_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._directory_fd = os.open(directory_of(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                self._file = DirectFile(open_replacing(self._directory_fd, path), str(path))
+                self._file = DirectFile(open_replacing(self._directory_fd, path), path)
             except BaseException:
                 os.close(self._directory_fd)
                 raise

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import os
 import select
-from pathlib import Path
 from typing import Final
 
 from capfix.errors import ReaderGoneError, SinkError
@@ -52,14 +51,14 @@ class PipeTarget:
             fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
     @classmethod
-    def open(cls, path: Path) -> "PipeTarget":
+    def open(cls, path: str) -> "PipeTarget":
         """Open a FIFO or a device; a FIFO waits for its reader.
 
         Raises:
             SinkError: it cannot be opened for writing.
         """
         try:
-            return cls(os.open(path, os.O_WRONLY | os.O_CLOEXEC), str(path))
+            return cls(os.open(path, os.O_WRONLY | os.O_CLOEXEC), path)
         except OSError as exc:
             raise SinkError.from_os(f"cannot write {path}", exc) from exc
 

@@ -8,7 +8,6 @@ file made. The file has its name from the start, so that readers can follow it w
 import errno
 import os
 import stat
-from pathlib import Path
 from typing import Final
 
 from capfix.errors import SinkError
@@ -18,7 +17,12 @@ FILE_MODE: Final = 0o640  # captures are not for everybody
 _ATTEMPTS: Final = 10  # in a directory where others keep putting something in the way
 
 
-def open_replacing(directory_fd: int, path: Path) -> int:
+def directory_of(path: str) -> str:
+    """Return the directory that a file of this path is in."""
+    return os.path.dirname(path) or os.curdir
+
+
+def open_replacing(directory_fd: int, path: str) -> int:
     """Return a descriptor of `path`, empty, locked, for reading and writing. Symbolic links are not followed.
 
     Raises:
@@ -41,16 +45,16 @@ def open_replacing(directory_fd: int, path: Path) -> int:
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
 
-def symlink_refused(path: Path) -> SinkError:
+def symlink_refused(path: str) -> SinkError:
     """Return the error for an output that is a symbolic link."""
     return SinkError(f"{path} is a symbolic link, which capfix does not follow: name the file it points to")
 
 
-def _open_existing(directory_fd: int, path: Path) -> int | None:
+def _open_existing(directory_fd: int, path: str) -> int | None:
     """Return a descriptor of what is there; None when nothing is, or no longer."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        return os.open(path.name, flags, dir_fd=directory_fd)
+        return os.open(os.path.basename(path), flags, dir_fd=directory_fd)
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -62,21 +66,21 @@ def _open_existing(directory_fd: int, path: Path) -> int | None:
         return None
 
 
-def _maybe_create(directory_fd: int, path: Path) -> int | None:
+def _maybe_create(directory_fd: int, path: str) -> int | None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(path.name, flags, FILE_MODE, dir_fd=directory_fd)
+        return os.open(os.path.basename(path), flags, FILE_MODE, dir_fd=directory_fd)
     except FileExistsError:
         return None
 
 
-def _take(fd: int, directory_fd: int, path: Path) -> bool:
+def _take(fd: int, directory_fd: int, path: str) -> bool:
     """Lock and empty the file; False when it had to be removed, or is no longer the one of that name."""
     locked = lock_for_writing(fd)
     if locked is Locked.BY_A_WRITER:
-        raise already_written(str(path))
+        raise already_written(path)
     try:
-        named = os.stat(path.name, dir_fd=directory_fd, follow_symlinks=False)
+        named = os.stat(os.path.basename(path), dir_fd=directory_fd, follow_symlinks=False)
     except FileNotFoundError:
         return False
     if not os.path.samestat(named, os.fstat(fd)):
@@ -94,9 +98,9 @@ def _is_ours_alone(facts: os.stat_result) -> bool:
     return stat.S_ISREG(facts.st_mode) and is_ours and not has_wider_modes and facts.st_nlink == 1
 
 
-def _remove(directory_fd: int, path: Path) -> None:
+def _remove(directory_fd: int, path: str) -> None:
     try:
-        os.unlink(path.name, dir_fd=directory_fd)
+        os.unlink(os.path.basename(path), dir_fd=directory_fd)
     except FileNotFoundError:
         pass
     except OSError as exc:

@@ -105,7 +105,7 @@ def test_a_misspelt_option_is_answered_with_the_near_one(capsys, text):
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("pyroute2", "demo"), ("scapy", "demo"), ("rich", "demo"), ("cython", "pure")],
+    [("pyroute2", "demo"), ("scapy", "demo"), ("cython", "pure")],
 )
 def test_a_missing_extra_is_named(command, capsys, module, extra):
     """Where a package of an extra is missing, one sentence says how to get it."""

@@ -48,17 +48,17 @@ def test_a_fifo_is_streamed_to_and_never_waited_for_by_looking(fifo: Path) -> No
     """Checking does not open it, which would wait for its reader."""
     assert is_streaming(str(fifo))
     check_output(str(fifo))
-    assert places_to_write(str(fifo)) == [fifo]
+    assert places_to_write(str(fifo)) == [str(fifo)]
 
 
 def test_files_and_what_is_not_there_yet_are_not_streamed_to(tmp_path: Path) -> None:
     """Both are files, and their directory must be writable."""
     path = tmp_path / "out.pcapng"
     assert not is_streaming(str(path))
-    assert places_to_write(str(path)) == [tmp_path]
+    assert places_to_write(str(path)) == [str(tmp_path)]
     path.touch()
     assert not is_streaming(str(path))
-    assert places_to_write(str(path)) == [tmp_path, path]
+    assert places_to_write(str(path)) == [str(tmp_path), str(path)]
     target = open_output(str(path))
     assert isinstance(target, FileTarget)
     target.close()
