@@ -9,6 +9,7 @@ from capfix.options.option import Option, listed
 from capfix.options.run import ANY_NAME, RunOptions
 from capfix.options.table import OPTIONS
 from capfix.rotation.schedule import SHORTEST_NS
+from capfix.wire.pcapng import SECTION_COMMENTS_LIMIT, comments_length
 
 
 def checked(options: RunOptions) -> RunOptions:
@@ -40,6 +41,7 @@ def _problems(options: RunOptions) -> Iterator[Contradiction]:
     yield from _header_problems(options)
     yield from _netfilter_problems(options)
     yield from _rotation_problems(options)
+    yield from _comment_problems(options)
 
 
 def _interface_problems(options: RunOptions) -> Iterator[Contradiction]:
@@ -105,6 +107,15 @@ def _netfilter_problems(options: RunOptions) -> Iterator[Contradiction]:
         yield Contradiction(
             ("nflog-rules",),
             "--nflog-rules none needs --nflog-group: the group that your own rules log to",
+        )
+
+
+def _comment_problems(options: RunOptions) -> Iterator[Contradiction]:
+    length = comments_length(options.comments)
+    if length > SECTION_COMMENTS_LIMIT:
+        yield Contradiction(
+            ("comment",),
+            f"--comment takes {length} bytes in all; shorten it to {SECTION_COMMENTS_LIMIT}, as each file repeats it",
         )
 
 

@@ -40,6 +40,7 @@ class RunOptions(NamedTuple):
     snaplen: int = SNAPLEN
     promiscuous: bool = True
     fix_checksums: bool = False
+    comments: tuple[str, ...] = ()
     wait: bool = False
     user: str | None = None
     source: str = "packet"

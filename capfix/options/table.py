@@ -69,6 +69,13 @@ _ESSENTIALS: Final = Group(
             help="stop at duration:SECONDS, filesize:KB, packets:N or files:N; repeatable",
         ),
         Option(
+            name="comment",
+            kind=Kind("TEXT"),
+            fills=("comments",),
+            repeatable=True,
+            help="put a comment into each file's section header; repeatable",
+        ),
+        Option(
             name="ring-size",
             letters=("-B",),
             kind=Kind("MIB", parse_count, limits=(1, LARGEST_RING_MIB)),
