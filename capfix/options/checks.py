@@ -127,6 +127,11 @@ def _rotation_problems(options: RunOptions) -> Iterator[Contradiction]:
     ):
         if span_ns is not None and span_ns < SHORTEST_NS:
             yield Contradiction((name,), f"{words} of {span_ns / 1e6:g} ms is too often; 100 ms is the least")
+    if options.skip_empty and rotation.every_ns is None and rotation.duration_ns is None:
+        yield Contradiction(
+            ("skip-empty",),
+            "--skip-empty needs files that time ends: say also --rotate-every, or -b duration:SECONDS",
+        )
     if not rotation and (options.retention or options.stop_files):
         yield Contradiction(
             ("rotate", "keep-files", "keep-size", "keep-age", "keep-free", "stop"),

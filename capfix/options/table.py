@@ -220,6 +220,12 @@ _FILES: Final = Group(
             "repeatable",
         ),
         Option(
+            name="skip-empty",
+            kind=_FLAG,
+            fills=("skip_empty",),
+            help="go on with a file that has no packets when its time is over, so that no empty ones are made",
+        ),
+        Option(
             name="keep-files",
             kind=_COUNT,
             fills=("retention.keep_files",),

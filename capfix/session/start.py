@@ -101,7 +101,9 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     section = Section(
         LINK_TYPES[options.link].number, _remarks(options), options.snaplen, options.filter, options.comments
     )
-    rules = OutputRules(options.file_limits, bool(options.rotation), options.stop_files, streaming)
+    rules = OutputRules(
+        options.file_limits, bool(options.rotation), options.stop_files, streaming, options.skip_empty
+    )
     output = Output(loop, _target(options, report), SectionContent(section, sources), rules, report)
     # A ring block that began to fill retires at the second run of its timer at the latest
     retired_s = 2 * retire_timeout_ms / 1000 + 0.01
