@@ -8,6 +8,7 @@
         EncodeError             we were asked to write what the format cannot hold
         CaptureError            the kernel refused, or took something away
             NoSuchInterfaceError
+                NoMatchingInterfaceError
             FilterTooLargeError     the kernel has no room for a filter; user space can run it
             PrivilegeError      a capability is missing
         SinkError               the output failed
@@ -88,7 +89,7 @@ class CaptureError(CapfixError):
 
 
 class NoSuchInterfaceError(CaptureError):
-    """There is no interface of that name. `known` are the names that exist, the closest first."""
+    """There is no interface of that name. `known` are the names that exist."""
 
     def __init__(self, name: str, known: list[str]) -> None:
         super().__init__(name, known)
@@ -97,6 +98,13 @@ class NoSuchInterfaceError(CaptureError):
 
     def __str__(self) -> str:
         return f"no interface named {self.name}; there are: {', '.join(self.known) or 'none'}, and any"
+
+
+class NoMatchingInterfaceError(NoSuchInterfaceError):
+    """No interface matches a pattern, which is `name`."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; add --wait to wait for one that matches"
 
 
 class FilterTooLargeError(CaptureError):

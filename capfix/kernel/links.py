@@ -55,15 +55,12 @@ def find_ifindex(name: str) -> int:
     """Return the interface index of `name`.
 
     Raises:
-        NoSuchInterfaceError: there is none, with the names that exist, the closest first.
+        NoSuchInterfaceError: there is none, with the names that exist, sorted.
     """
     try:
         return socket.if_nametoindex(name)
     except (OSError, ValueError) as exc:
-        from difflib import SequenceMatcher  # only here, where nobody waits for the first packet
-
-        known = sorted(link_names(), key=lambda other: -SequenceMatcher(None, name, other).ratio())
-        raise NoSuchInterfaceError(name, known) from exc
+        raise NoSuchInterfaceError(name, sorted(link_names())) from exc
 
 
 def read_link(ifindex: int) -> Link:

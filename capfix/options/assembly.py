@@ -45,6 +45,7 @@ def assemble(values: Mapping[str, Any]) -> RunOptions:
     )
     fields |= {
         "interfaces": tuple(dict.fromkeys(values.get("interface", ()))),
+        "comments": tuple(values.get("comment", ())),
         "output": values.get("output"),
         "rotation": rotation,
         "retention": retention,

@@ -9,6 +9,7 @@ from capfix.options.option import Option, listed
 from capfix.options.run import ANY_NAME, RunOptions
 from capfix.options.table import OPTIONS
 from capfix.rotation.schedule import SHORTEST_NS
+from capfix.wire.pcapng import SECTION_COMMENTS_LIMIT, comments_length
 
 
 def checked(options: RunOptions) -> RunOptions:
@@ -40,6 +41,7 @@ def _problems(options: RunOptions) -> Iterator[Contradiction]:
     yield from _header_problems(options)
     yield from _netfilter_problems(options)
     yield from _rotation_problems(options)
+    yield from _comment_problems(options)
 
 
 def _interface_problems(options: RunOptions) -> Iterator[Contradiction]:
@@ -108,6 +110,15 @@ def _netfilter_problems(options: RunOptions) -> Iterator[Contradiction]:
         )
 
 
+def _comment_problems(options: RunOptions) -> Iterator[Contradiction]:
+    length = comments_length(options.comments)
+    if length > SECTION_COMMENTS_LIMIT:
+        yield Contradiction(
+            ("comment",),
+            f"--comment takes {length} bytes in all; shorten it to {SECTION_COMMENTS_LIMIT}, as each file repeats it",
+        )
+
+
 def _rotation_problems(options: RunOptions) -> Iterator[Contradiction]:
     rotation = options.rotation
     for name, words, span_ns in (
@@ -116,6 +127,11 @@ def _rotation_problems(options: RunOptions) -> Iterator[Contradiction]:
     ):
         if span_ns is not None and span_ns < SHORTEST_NS:
             yield Contradiction((name,), f"{words} of {span_ns / 1e6:g} ms is too often; 100 ms is the least")
+    if options.skip_empty and rotation.every_ns is None and rotation.duration_ns is None:
+        yield Contradiction(
+            ("skip-empty",),
+            "--skip-empty needs files that time ends: say also --rotate-every, or -b duration:SECONDS",
+        )
     if not rotation and (options.retention or options.stop_files):
         yield Contradiction(
             ("rotate", "keep-files", "keep-size", "keep-age", "keep-free", "stop"),

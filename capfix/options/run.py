@@ -40,6 +40,7 @@ class RunOptions(NamedTuple):
     snaplen: int = SNAPLEN
     promiscuous: bool = True
     fix_checksums: bool = False
+    comments: tuple[str, ...] = ()
     wait: bool = False
     user: str | None = None
     source: str = "packet"
@@ -48,6 +49,7 @@ class RunOptions(NamedTuple):
     nflog_hooks: tuple[int, ...] | None = None
     rotation: RotationRules = NO_ROTATION
     retention: RetentionRules = KEEP_ALL
+    skip_empty: bool = False
     stop_packets: int | None = None
     stop_files: int | None = None
     stop_size_bytes: int | None = None

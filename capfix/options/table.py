@@ -69,6 +69,13 @@ _ESSENTIALS: Final = Group(
             help="stop at duration:SECONDS, filesize:KB, packets:N or files:N; repeatable",
         ),
         Option(
+            name="comment",
+            kind=Kind("TEXT"),
+            fills=("comments",),
+            repeatable=True,
+            help="put a comment into each file's section header; repeatable",
+        ),
+        Option(
             name="ring-size",
             letters=("-B",),
             kind=Kind("MIB", parse_count, limits=(1, LARGEST_RING_MIB)),
@@ -211,6 +218,12 @@ _FILES: Final = Group(
             repeatable=True,
             help="as dumpcap: filesize:KB, duration:SECONDS, interval:SECONDS, packets:N; files:N keeps N of this run; "
             "repeatable",
+        ),
+        Option(
+            name="skip-empty",
+            kind=_FLAG,
+            fills=("skip_empty",),
+            help="go on with a file that has no packets when its time is over, so that no empty ones are made",
         ),
         Option(
             name="keep-files",

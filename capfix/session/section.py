@@ -28,13 +28,18 @@ class Section:
         remarks: Iterable[str] = (),
         snaplen: int = SNAPLEN,
         filter: str | None = None,
+        comments: Iterable[str] = (),
     ) -> None:
-        """`remarks` say in each interface's description what capfix made up; `filter` is the expression, if any."""
+        """`remarks` say in each interface's description what capfix made up; `filter` is the expression, if any.
+
+        `comments` stand in the section header.
+        """
         self.interface_count = 0
         self._link_type = link_type
         self._remarks = tuple(remarks)
         self._snaplen = snaplen
         self._filter = filter
+        self._comments = tuple(comments)
         system = os.uname()
         self._os = f"{system.sysname} {system.release}"
         self._hardware = system.machine
@@ -42,7 +47,7 @@ class Section:
     def header(self) -> bytes:
         """Return the section header block; interface ids begin anew behind it."""
         self.interface_count = 0
-        return encode_section_header(f"capfix {__version__}", self._os, self._hardware)
+        return encode_section_header(f"capfix {__version__}", self._os, self._hardware, self._comments)
 
     def interface(self, link: Link) -> tuple[int, bytes]:
         """Return the id and the block of an interface that exists."""

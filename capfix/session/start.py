@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from capfix.errors import NoSuchInterfaceError, UsageError
+from capfix.errors import NoMatchingInterfaceError, NoSuchInterfaceError, UsageError
 from capfix.framing import LOCAL_FAKE, OTHER_FAKE, PEER_FAKE
 from capfix.kernel import privileges
 from capfix.kernel.links import Link, find_ifindex, link_names, read_link
@@ -107,8 +107,12 @@ def run_capture(options: RunOptions, reread: Callable[[], RunOptions] | None = N
     if not service.is_there or os.geteuid() == 0:  # else the unit states what is held, and holds to it
         _give_up_privileges(options, report)
 
-    section = Section(LINK_TYPES[options.link].number, _remarks(options), options.snaplen, options.filter)
-    rules = OutputRules(options.file_limits, bool(options.rotation), options.stop_files, streaming)
+    section = Section(
+        LINK_TYPES[options.link].number, _remarks(options), options.snaplen, options.filter, options.comments
+    )
+    rules = OutputRules(
+        options.file_limits, bool(options.rotation), options.stop_files, streaming, options.skip_empty
+    )
     output = Output(loop, _target(options, report), SectionContent(section, sources), rules, report)
     # A ring block that began to fill retires at the second run of its timer at the latest
     retired_s = 2 * retire_timeout_ms / 1000 + 0.01
@@ -178,6 +182,8 @@ def _present(name: str, wait: bool) -> list[Link]:
     except NoSuchInterfaceError:
         if wait:
             return []
+        if is_pattern(name):
+            raise NoMatchingInterfaceError(name, sorted(link_names())) from None
         raise
 
 

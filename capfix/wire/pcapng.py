@@ -50,6 +50,10 @@ TSRESOL_NS: Final = b"\x09"
 # How much of a filter an interface block shows. Chosen: every interface of every file repeats it, and it is for people
 FILTER_TEXT_LIMIT: Final = 4096
 
+# Of all comments of a section, in bytes. Chosen: every file repeats them; one of them is then no longer than an option
+# holds, and the block is far from its limit
+SECTION_COMMENTS_LIMIT: Final = 32768
+
 BLOCK_OVERHEAD: Final = 12  # type, total length, and total length again
 PACKET_HEADER_LENGTH: Final = 28  # an enhanced packet block before its data
 FLAGS_OPTION_LENGTH: Final = 8
@@ -167,6 +171,11 @@ def encode_comment(text: str) -> bytes:
     return encode_option(OPT_COMMENT, _cut(_text(text), 0xFFFF))
 
 
+def comments_length(comments: Iterable[str]) -> int:
+    """Return how many bytes comments take in a block, each with its option header and padding."""
+    return sum(4 + -(-len(_text(comment)) // 4) * 4 for comment in comments)
+
+
 def _cut(encoded: bytes, limit: int) -> bytes:
     """Return at most `limit` bytes of UTF-8, whole characters only."""
     return encoded if len(encoded) <= limit else encoded[:limit].decode(errors="ignore").encode()
@@ -192,10 +201,15 @@ def encode_block(block_type: int, body: bytes, options: Iterable[tuple[int, byte
     return struct.pack("<II", block_type, total) + body + encoded + struct.pack("<I", total)
 
 
-def encode_section_header(application: str, os: str, hardware: str) -> bytes:
-    """Return a section header block: version 1.0, section length unknown."""
+def encode_section_header(application: str, os: str, hardware: str, comments: Iterable[str] = ()) -> bytes:
+    """Return a section header block: version 1.0, section length unknown.
+
+    Raises:
+        EncodeError: a comment is longer than an option holds, or all of them together than a block.
+    """
     body = struct.pack("<IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
     options = [(SHB_HARDWARE, hardware.encode()), (SHB_OS, os.encode()), (SHB_USERAPPL, application.encode())]
+    options += [(OPT_COMMENT, _text(comment)) for comment in comments]
     return encode_block(SECTION_HEADER, body, options)
 
 

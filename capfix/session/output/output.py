@@ -55,13 +55,15 @@ CROWDED: Final = EventKind(
 class OutputRules(NamedTuple):
     """What ends a file and the output: `limits` of one file; whether another follows; at most `stop_files` in all.
 
-    A `streaming` output has a reader who waits for what is written.
+    A `streaming` output has a reader who waits for what is written. With `skip_empty`, time does not end a file
+    that has no packets yet.
     """
 
     limits: RotationRules
     rotates: bool = False
     stop_files: int | None = None
     streaming: bool = False
+    skip_empty: bool = False
 
 
 class OutputEvents(NamedTuple):
@@ -236,7 +238,10 @@ class Output:
 
     def _watch_clock(self) -> None:
         if self.file.is_over():
-            self.change_file(Reason.TIME)
+            if self._rules.skip_empty and not self.file.packets:
+                self.file.restart_clock(time.time_ns())
+            else:
+                self.change_file(Reason.TIME)
         wait_s = self.file.maybe_wait_s()
         if wait_s is not None:
             self._loop.call_later(max(wait_s, SHORTEST_WAIT_S), self._watch_clock)

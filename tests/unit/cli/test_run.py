@@ -23,7 +23,7 @@ def run(*arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedPr
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (["-i", "loo", "-o", "{new}"], 1, "no interface named loo; there are: lo"),
+        (["-i", "loo", "-o", "{new}"], 1, "no interface named loo; there are: "),
         (["-i", "lo", "-o", "{directory}/none/x.pcapng"], 1, "there is no directory"),
         (["-i", "lo", "-o", "{directory}"], 1, "is a directory"),
         (["-i", "lo", "-o", "{new}", "--link", "foo"], 2, "invalid choice: 'foo'"),

@@ -5,11 +5,14 @@ from fractions import Fraction
 import pytest
 
 from capfix import cli
+from capfix.errors import ContradictionError
+from capfix.options.checks import checked
 from capfix.options.run import RunOptions
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
 from capfix.session import start
 from capfix.units import SizeOrPercent
+from capfix.wire.pcapng import SECTION_COMMENTS_LIMIT
 
 
 @pytest.fixture
@@ -173,3 +176,14 @@ def test_instance_with_a_file(options, directories):
     found, _ = options("--instance", "office", "--wait")
     assert (found.interfaces, found.output) == (("office",), "/srv/o.pcapng")
     assert not found.rotation
+
+
+def test_comments_fit_into_a_section_header(options):
+    """Several are taken; what is too long in all is refused, counted as it would lie in the file."""
+    arguments = ("-i", "lo", "-o", "x.pcapng")
+    found, _ = options(*arguments, "--comment", "a", "--comment", "b c")
+    assert found.comments == ("a", "b c")
+    options(*arguments, "--comment", "x" * (SECTION_COMMENTS_LIMIT - 4))
+    for comments in (["x" * (SECTION_COMMENTS_LIMIT - 3)], [""] * (SECTION_COMMENTS_LIMIT // 4 + 1)):
+        with pytest.raises(ContradictionError, match=r"--comment takes .* bytes in all; shorten it"):
+            checked(found._replace(comments=tuple(comments)))

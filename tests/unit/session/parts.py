@@ -33,7 +33,13 @@ class Assembly:
         self.stderr = io.StringIO()
         report = Report(self.stderr)
         rotation = self.options.rotation
-        rules = OutputRules(self.options.file_limits, bool(rotation), self.options.stop_files, streaming)
+        rules = OutputRules(
+            self.options.file_limits,
+            bool(rotation),
+            self.options.stop_files,
+            streaming,
+            self.options.skip_empty,
+        )
         content = SectionContent(Section(LINK_TYPE), [self.source])
         self.output = Output(self.loop, self.target, content, rules, report)
         self.conversion = Conversion(

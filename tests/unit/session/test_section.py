@@ -50,3 +50,11 @@ def test_fakes_are_said_to_be_fakes() -> None:
     assert describe_fakes([("peer", bytes(6)), ("others", b"\1" * 6)]) == (
         "made-up addresses: peer 00:00:00:00:00:00, others 01:01:01:01:01:01"
     )
+
+
+def test_comments_stand_in_each_section_header() -> None:
+    """In the order they were given, whatever characters they are of."""
+    section = Section(276, comments=("ticket 4711", "Büro"))
+    for _ in range(2):
+        (header,) = FileScanner(io.BytesIO(section.header()))
+        assert header.options.get_all("opt_comment") == ["ticket 4711", "Büro"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from capfix.errors import NoSuchInterfaceError
+from capfix.errors import NoMatchingInterfaceError, NoSuchInterfaceError
 from capfix.options.run import RunOptions
 from capfix.session import start
 
@@ -24,6 +24,15 @@ def test_an_interface_that_is_not_there_is_refused_or_waited_for() -> None:
         start._present("nope", wait=False)
     assert start._present("nope", wait=True) == []
     assert start._present("any", wait=False) == []
+
+
+def test_a_pattern_without_a_match_can_be_waited_for() -> None:
+    """Whoever is refused is told how."""
+    with pytest.raises(
+        NoMatchingInterfaceError, match=r"no interface named nope\*; there are: .*; add --wait"
+    ):
+        start._present("nope*", wait=False)
+    assert start._present("nope*", wait=True) == []
 
 
 @pytest.mark.parametrize("name", ["lo", "l*", "lo:1"])

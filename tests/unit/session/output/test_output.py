@@ -57,3 +57,13 @@ def test_a_block_that_is_larger_than_what_is_left_of_a_buffer_gets_the_next_one(
     assembly.at(0.01, *((ifindex % 100 + 1, ifindex) for ifindex in range(3000)))
     assert assembly.run() == 0
     assert numbers(assembly.target.files[0]) == list(range(3000))
+
+
+@pytest.mark.parametrize("skips", [False, True])
+def test_quiet_intervals_make_files_only_where_they_are_wanted(skips: bool) -> None:
+    """Where they are not, one file waits for its first packet, and ends with the interval of that."""
+    assembly = Assembly(rotation=rotation(duration_ns=100_000_000), stop_after_s=1.0, skip_empty=skips)
+    assembly.at(0.35, (1, 0))
+    assert assembly.run() == 0
+    found = [numbers(file) for file in assembly.target.files]
+    assert found == [[0], []] if skips else len(found) > 5
