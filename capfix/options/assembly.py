@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from capfix.errors import Contradiction, ContradictionError
 from capfix.options.checks import checked
 from capfix.options.dumpcap import stop_rules
 from capfix.options.option import Option
@@ -26,6 +27,11 @@ def assemble(values: Mapping[str, Any]) -> RunOptions:
     Raises:
         ContradictionError: they cannot be together.
     """
+    if "filter" in values and "filter-file" in values:
+        both = Contradiction(
+            ("filter", "filter-file"), "--filter and --filter-file both give the expression; leave one out"
+        )
+        raise ContradictionError([both])
     fields: dict[str, Any] = {}
     parts: dict[str, dict[str, Any]] = {"rotation": {}, "retention": {}}
     for name, option in OPTIONS.items():

@@ -1,11 +1,14 @@
 """What a capture is asked to do, in the units the capture works in."""
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from capfix.rotation.retention import RetentionRules
 from capfix.rotation.schedule import RotationRules
 from capfix.wire.numbers import HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT
 from capfix.wire.pcapng import SNAPLEN
+
+if TYPE_CHECKING:
+    from capfix.filters.vlan_set import VlanSet
 
 ANY_NAME: Final = "any"
 DEFAULT_LINK: Final = "sll"
@@ -23,8 +26,8 @@ KEEP_ALL: Final = RetentionRules()
 class RunOptions(NamedTuple):
     """The options of `capfix run`, as values: addresses as 6 bytes, durations in seconds.
 
-    `filter` is in libpcap's language, `mark` a value and a mask of skb->mark, `snaplen` in bytes, `nflog_hooks`
-    HOOK_ numbers. None leaves the choice to capfix, or the limit out.
+    `filter` is in libpcap's language, `mark` a value and a mask of skb->mark, `vlans` those of the outer tag, `snaplen`
+    in bytes, `nflog_hooks` HOOK_ numbers. None leaves the choice to capfix, or the limit out.
     """
 
     interfaces: tuple[str, ...]
@@ -36,6 +39,7 @@ class RunOptions(NamedTuple):
     ring_size_mib: int | None = None
     filter: str | None = None
     mark: tuple[int, int] | None = None
+    vlans: "VlanSet | None" = None
     direction: str = "inout"
     snaplen: int = SNAPLEN
     promiscuous: bool = True

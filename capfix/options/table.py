@@ -6,12 +6,21 @@ takes a record here and a field there.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from capfix.options.dumpcap import rotate_criterion, stop_criterion
+from capfix.options.expression_file import read_expression
 from capfix.options.option import Group, Kind, Needs, Option, listed
 from capfix.options.run import DIRECTIONS, LARGEST_RING_MIB, NETFILTER_SOURCES, NFLOG_RULES, SOURCES
-from capfix.options.values import parse_count, parse_group, parse_hooks, parse_mark, parse_snaplen
+from capfix.options.values import (
+    parse_count,
+    parse_group,
+    parse_hooks,
+    parse_mark,
+    parse_snaplen,
+    parse_vlans,
+)
 from capfix.units import parse_duration, parse_size, parse_size_or_percent
 from capfix.wire.ethernet import parse_mac
 from capfix.wire.link_types import LINK_TYPES
@@ -27,6 +36,10 @@ _SIZE: Final = Kind("SIZE", parse_size)
 _TIME: Final = Kind("TIME", parse_duration)
 
 _OF_NETFILTER: Final = Needs(sources=NETFILTER_SOURCES, capability="CAP_NET_ADMIN")
+
+
+def _expression(file_name: str) -> str:
+    return read_expression(Path(file_name))
 
 
 def _choice(values: tuple[str, ...]) -> Kind:
@@ -127,6 +140,21 @@ _SELECTION: Final = Group(
             kind=Kind("EXPRESSION"),
             fills=("filter",),
             help="capture only what matches, in libpcap's language",
+        ),
+        Option(
+            name="filter-file",
+            letters=("-F",),
+            kind=Kind("FILE", _expression),
+            fills=("filter",),
+            help="read the expression from this file, where # begins a comment",
+        ),
+        Option(
+            name="vlan",
+            kind=Kind("LIST", parse_vlans),
+            fills=("vlans",),
+            needs=Needs(sources=("packet", "both", "auto"), reason="netfilter's log has no VLAN tags"),
+            help="capture only these VLANs, by the outer tag, as in 5,7-9,none; none is no tag. -f then speaks of what "
+            "follows the tag",
         ),
         Option(
             name="mark",
@@ -334,5 +362,5 @@ def option_name(field: str) -> str:
     ]
     own = [option for option in filling if len(option.fills) == 1]
     first, *others = [option.name for option in own or filling]
-    stem = first.partition("-")[0]
-    return listed((first, *(other.removeprefix(stem) for other in others)))
+    stem, dash, _ = first.partition("-")
+    return listed((first, *(other.removeprefix(stem if dash else "") for other in others)))

@@ -59,6 +59,7 @@ UNCOMPILED: Final = EventKind(
 )
 SOURCE: Final = EventKind("source", DETAIL, "{description}")
 FILTER: Final = EventKind("filter", DETAIL, "the filter in the kernel:\n{program}")
+VLAN_MISREAD: Final = EventKind("vlan-misread", NOTICE, "the filter: {warning}")
 USER_KEPT: Final = EventKind("user-kept", NOTICE, "{reason}")
 USER_CHANGED: Final = EventKind("user-changed", DETAIL, "going on as the user {user}")
 RECOVERED: Final = EventKind("file-recovered", NOTICE, "{outcome}")
@@ -267,17 +268,21 @@ def _give_up_privileges(options: RunOptions, report: Report) -> None:
 
 def _filter(options: RunOptions, report: Report) -> "Program | None":
     """Return the filter program that takes what is asked for, None where all is."""
-    if (options.filter, options.mark, options.direction, options.snaplen) == (None, None, "inout", SNAPLEN):
+    asked = (options.filter, options.mark, options.vlans, options.direction, options.snaplen)
+    if asked == (None, None, None, "inout", SNAPLEN):
         return None
     from capfix.filters.instructions import program_text  # 12 ms that most captures need not wait
+    from capfix.filters.misreadings import vlan_warning
     from capfix.filters.selection import Selection, selection_program
     from capfix.kernel.libpcap import compiler
 
     # Both directions are all that there is: the transcoder leaves out, and counts, the loopback interface's copies
     direction = None if options.direction == "inout" else options.direction
-    selection = Selection(options.filter, options.mark, direction, options.snaplen)
+    selection = Selection(options.filter, options.mark, direction, options.snaplen, options.vlans)
     header_size = LINK_TYPES[options.link].header_size
     program = selection_program(selection, header_size, compiler(), with_headers=options.keep_headers)
+    if options.filter is not None and (warning := vlan_warning(options.filter)):
+        report.tell(VLAN_MISREAD(warning=warning))
     if program is not None:
         report.tell(FILTER(program=program_text(program)))
     return program

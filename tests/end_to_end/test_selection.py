@@ -16,7 +16,7 @@ import pytest
 from pcapng import FileScanner
 from pcapng.blocks import InterfaceDescription
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
 from capfix.lab import HeaderlessVpn, NetworkNamespace
@@ -403,3 +403,58 @@ def test_filter_is_shown_where_it_is_asked_for(namespace: NetworkNamespace, tmp_
         time.sleep(0)
         running.stop()
     assert re.search(r"the filter in the kernel:\n\(000\) .*\n(.*\n)*\(\d+\) ret", running.stderr)
+
+
+def tagged(number: int, vlan_id: int | None) -> bytes:
+    """Return a frame of UDP to this port, in this VLAN."""
+    tag = [] if vlan_id is None else [Dot1Q(vlan=vlan_id)]
+    frame = Ether(src=SENDER, dst=RECEIVER)
+    for layer in [*tag, IP(src="10.1.0.1", dst="10.1.0.2") / UDP(sport=9, dport=number) / Raw(b"." * 30)]:
+        frame = frame / layer
+    return bytes(frame)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("arguments", "ports"),
+    [
+        (("--vlan", "5,7-9,none"), {5, 7, 8, 1}),
+        (("--vlan", "none"), {1}),
+        (("--vlan", "5,6", "-f", "udp dst port 6 or udp dst port 1"), {6}),
+    ],
+)
+def test_vlans_are_chosen_by_the_outer_tag(
+    cable: NetworkNamespace, tmp_path: Path, arguments: tuple[str, ...], ports: set[int]
+) -> None:
+    """On real frames, alone and before an expression, which then speaks of what follows the tag."""
+    file = tmp_path / "x.pcapng"
+    with capture(cable, "-i", "far", "-o", file, "--link", "sll2", *arguments) as running:
+        send(
+            cable,
+            "near",
+            tuple(tagged(number, number if number > 1 else None) for number in (1, 5, 6, 7, 8, 10)),
+        )
+        settle()
+        assert running.stop() == 0
+    assert {int(row[0]) for row in tshark(file, ["udp.dstport"], "udp.srcport == 9")} == ports
+
+
+@pytest.mark.root
+def test_an_expression_is_read_from_a_file(cable: NetworkNamespace, tmp_path: Path) -> None:
+    """Over several lines, with comments; the interface block shows it."""
+    file, expression = tmp_path / "x.pcapng", tmp_path / "filter"
+    expression.write_text("# both\nudp dst port 1 # one\n  or udp dst port 3\n")
+    with capture(cable, "-i", "far", "-o", file, "-F", expression) as running:
+        send(cable, "near", tuple(tagged(number, None) for number in (1, 2, 3)))
+        settle()
+        assert running.stop() == 0
+    assert [row[0] for row in tshark(file, ["udp.dstport"], "udp.srcport == 9")] == ["1", "3"]
+    assert interface_blocks(file)[0].options["if_filter"] == (0, b"udp dst port 1 or udp dst port 3")
+
+
+@pytest.mark.root
+def test_a_vlan_that_means_something_else_is_warned_of(namespace: NetworkNamespace, tmp_path: Path) -> None:
+    """With the form that works."""
+    with capture(namespace, "-i", "lo", "-o", tmp_path / "x.pcapng", "-f", "vlan 5 or vlan 7") as running:
+        assert running.stop() == 0
+    assert "use --vlan 5,7" in running.stderr

@@ -65,6 +65,7 @@ def test_changeable_fields_and_their_names():
     assert {"stop_packets", "verbose", "retention"} == CHANGEABLE
     assert option_name("interfaces") == "interface"
     assert option_name("promiscuous") == "no-promiscuous"
+    assert option_name("filter") == "filter or filter-file"
     assert option_name("rotation") == "rotate-size, -every or -packets"
     assert (option_name("stop_packets"), option_name("stop_files")) == ("count", "stop")
 

@@ -4,6 +4,7 @@ import pytest
 
 from capfix.errors import UsageError
 from capfix.filters.vlan_set import VlanSet
+from capfix.options.assembly import assemble
 from capfix.options.checks import checked
 from capfix.options.dumpcap import StopRules, rotate_criterion
 from capfix.options.run import RunOptions
@@ -198,3 +199,16 @@ def test_no_vlans(text):
         UsageError, match="is not a VLAN; say IDs from 0 to 4095, ranges and none, as in 5,7-9,none"
     ):
         parse_vlans(text)
+
+
+def test_an_expression_stands_in_one_place():
+    """Either on the command line or in a file."""
+    with pytest.raises(UsageError, match="leave one out"):
+        assemble({"interface": ["lo"], "output": "x", "filter": "ip", "filter-file": "ip"})
+    assert assemble({"interface": ["lo"], "output": "x", "filter-file": "ip"}).filter == "ip"
+
+
+def test_vlans_are_not_chosen_where_there_are_no_tags():
+    """Netfilter's log shows none, so `--vlan 5` would take nothing."""
+    with pytest.raises(UsageError, match="--vlan needs --source packet, both or auto"):
+        checked(RunOptions(("lo",), "x", source="nflog", vlans=VlanSet(frozenset({5}))))
