@@ -90,9 +90,12 @@ def parse_size_or_percent(text: str) -> SizeOrPercent:
     number, unit = _split(text, "amount of space", "10%, 5GB or 500MiB")
     if unit != "%":
         return SizeOrPercent(size_bytes=parse_size(text))
-    if not 0 < number < 100:
+    from fractions import Fraction  # it takes long to import, with decimal, and few give a share
+
+    percent = Fraction(number)
+    if not 0 < percent < 100:
         raise UsageError(f"amount of space {text}: a share lies between 0% and 100%")
-    return SizeOrPercent(percent=number)
+    return SizeOrPercent(percent=percent)
 
 
 def parse_count(text: str, what: str) -> int:
@@ -122,19 +125,18 @@ def format_duration(duration_ns: int) -> str:
     return f"{duration_ns} ns"
 
 
-def _split(text: str, what: str, examples: str) -> "tuple[Fraction, str]":
+def _split(text: str, what: str, examples: str) -> tuple[str, str]:
     match = re.fullmatch(_QUANTITY, text.strip(), re.ASCII)
     if match is None:
         raise UsageError(f"{what} {text!r} is not a number with a unit; write for example {examples}")
-    from fractions import Fraction  # decimal comes with it, and most captures have no such option
-
-    return Fraction(match[1]), match[2].lower()
+    return match[1], match[2].lower()
 
 
-def _whole(text: str, what: str, number: "Fraction", unit: str, units: dict[str, int], known: str) -> int:
+def _whole(text: str, what: str, number: str, unit: str, units: dict[str, int], known: str) -> int:
     if unit not in units:
         raise UsageError(f"{what} {text}: no unit {unit}; units are {known}")
-    value = int(number * units[unit])
+    whole, _, decimals = number.partition(".")
+    value = int(whole + decimals) * units[unit] // int("1" + "0" * len(decimals))
     if value < 1:
         raise UsageError(f"{what} {text} is nothing; give more than zero")
     return value

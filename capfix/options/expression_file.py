@@ -1,6 +1,5 @@
 """A filter expression in a file."""
 
-from pathlib import Path
 from typing import Final
 
 from capfix.errors import UsageError
@@ -8,14 +7,14 @@ from capfix.errors import UsageError
 MAX_SIZE: Final = 1 << 20  # chosen: some 50000 hosts
 
 
-def read_expression(path: Path) -> str:
+def read_expression(path: str) -> str:
     """Return the expression in a file, on one line. As with tcpdump, `#` begins a comment, up to the line's end.
 
     Raises:
         UsageError: the file cannot be read, is larger than MAX_SIZE bytes, or is not text.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             data = file.read(MAX_SIZE + 1)
     except OSError as exc:
         raise UsageError(f"cannot read the filter in {path}: {(exc.strerror or str(exc)).lower()}") from exc

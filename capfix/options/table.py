@@ -6,7 +6,6 @@ takes a record here and a field there.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from capfix.options.dumpcap import rotate_criterion, stop_criterion
@@ -39,7 +38,7 @@ _OF_NETFILTER: Final = Needs(sources=NETFILTER_SOURCES, capability="CAP_NET_ADMI
 
 
 def _expression(file_name: str) -> str:
-    return read_expression(Path(file_name))
+    return read_expression(file_name)
 
 
 def _choice(values: tuple[str, ...]) -> Kind:

@@ -1,7 +1,7 @@
 """The service under a real systemd. Runs as root in a booted container, as tools/test-service arranges it.
 
-A plain script, as nothing but capfix and what its demo needs is installed there. It says what it found, step by step, ends with status 1 at
-the first thing that is wrong, and leaves in expected.json what the files must hold.
+A plain script, as nothing but capfix and what its demo needs is installed there. It says what it found, step by step,
+ends with status 1 at the first thing that is wrong, and leaves in expected.json what the files must hold.
 """
 
 import json

@@ -10,7 +10,7 @@ def test_comments_and_lines(tmp_path):
     """Comments go, up to the end of their line, and lines become one."""
     file = tmp_path / "filter"
     file.write_text("# name servers\nport 53 # DNS\n  and udp\n")
-    assert read_expression(file) == "port 53 and udp"
+    assert read_expression(str(file)) == "port 53 and udp"
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ def test_what_is_no_expression(tmp_path, content, message):
     file = tmp_path / "filter"
     file.write_bytes(content)
     with pytest.raises(UsageError, match=message):
-        read_expression(file)
+        read_expression(str(file))
 
 
 def test_what_cannot_be_read(tmp_path):
     """A missing file and a directory are named, with the reason."""
     with pytest.raises(UsageError, match=r"cannot read the filter in .*/none: no such file or directory"):
-        read_expression(tmp_path / "none")
+        read_expression(str(tmp_path / "none"))
     with pytest.raises(UsageError, match="is a directory"):
-        read_expression(tmp_path)
+        read_expression(str(tmp_path))
